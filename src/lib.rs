@@ -1,0 +1,80 @@
+//! A batch mailer that remembers people.
+//!
+//! # Bird's-eye view
+//!
+//! Who ([`book`]) is written to when ([`cadence`]), with what ([`letter`]), what came back and
+//! what it means ([`feedback`]); all of it remembered in [`store`], carried over [`net`], and
+//! operated through [`control`] and [`cli`].
+//!
+//! # The law of the land
+//!
+//! Modules are declared below in reading order. **A file may name only files declared above it.**
+//! Everything up to and including [`feedback`] is pure: no clock, no disk, no socket, no async.
+//! `tests/tidy.rs` checks both.
+
+/// Who: addresses, companies, tags, contacts, and the sets that views make of them.
+pub mod book {
+    pub mod address;
+    pub mod company;
+    pub mod tag;
+    pub mod contact;
+    pub mod set;
+    pub mod view;
+}
+
+/// When: the calendar, the reading and placing of newcomers, the plan of a day.
+pub mod cadence {
+    pub mod calendar;
+    pub mod rows;
+    pub mod intake;
+    pub mod plan;
+}
+
+/// What: templates, tracking tokens, composed messages.
+pub mod letter {
+    pub mod template;
+    pub mod token;
+    pub mod compose;
+}
+
+/// And then: what replies mean, who opened, the one vocabulary of events, rules and reports.
+pub mod feedback {
+    pub mod verdict;
+    pub mod open;
+    pub mod entry;
+    pub mod rule;
+    pub mod report;
+}
+
+pub mod config;
+
+/// What is remembered: the journal that is the truth, and the memory we query.
+pub mod store {
+    pub mod record;
+    pub mod journal;
+    pub mod audit;
+    pub mod state;
+    pub mod pages;
+    pub mod db;
+    pub mod ledger;
+}
+
+/// How it travels: one SMTP conversation, pacing, dispatch, and the public HTTP endpoint.
+pub mod net {
+    pub mod smtp;
+    pub mod sink;
+    pub mod throttle;
+    pub mod dispatch;
+    pub mod http;
+}
+
+pub mod control;
+pub mod daemon;
+
+/// The face: arguments, commands, and what they print.
+pub mod cli {
+    pub mod args;
+    pub mod render;
+    pub mod commands;
+    pub mod quickstart;
+}

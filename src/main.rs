@@ -1,0 +1,3 @@
+//! `tradewind`: argv in, exit code out.
+
+fn main() {}
