@@ -1,1 +1,202 @@
-//! Placeholder until the file is written.
+//! What an operator can ask: requests and answers, as JSON over a unix socket or straight at the
+//! store when no daemon runs.
+//!
+//! One request is one HTTP/1.1 `POST /v1/ask` with a JSON object that names its command; the answer
+//! is one JSON object, or one per line for lists. The same shapes serve the CLI, scripts and
+//! `curl --unix-socket`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One question or order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Begins an import; answers `{"import": number}`.
+    ImportBegin(ImportBegin),
+    /// A stretch of rows of a begun import, in file order; answers `{"verdicts": [[line, verdict,
+    /// detail]], …counts so far}` once they are durable.
+    ImportRows {
+        /// The import's number.
+        import: u32,
+        /// The rows.
+        rows: Vec<ImportRow>,
+    },
+    /// Ends an import; answers its summary.
+    ImportEnd {
+        /// The import's number.
+        import: u32,
+    },
+    /// All imports so far.
+    Imports {},
+    /// The plan of a day (today when absent).
+    Plan {
+        /// Which day.
+        date: Option<chrono::NaiveDate>,
+        /// One line per contact of every due batch instead of the summary.
+        #[serde(default)]
+        list: bool,
+    },
+    /// Counts and state of the day.
+    Status {},
+    /// One contact with its timeline.
+    Show {
+        /// Whom.
+        address: String,
+    },
+    /// Why a contact was, is or was not written to on a day.
+    Why {
+        /// Whom.
+        address: String,
+        /// Which day (today when absent).
+        date: Option<chrono::NaiveDate>,
+    },
+    /// Counts by batch over a span of days (today when both ends are absent).
+    Report {
+        /// First day.
+        from: Option<chrono::NaiveDate>,
+        /// Last day.
+        to: Option<chrono::NaiveDate>,
+    },
+    /// Proof of the invariants from the journal alone.
+    Audit {},
+    /// Gives a tag.
+    Tag {
+        /// Whom.
+        addresses: Vec<String>,
+        /// Which.
+        tag: String,
+    },
+    /// Takes a tag back, as a correction.
+    Untag {
+        /// Whom.
+        addresses: Vec<String>,
+        /// Which.
+        tag: String,
+        /// Why.
+        reason: String,
+    },
+    /// All tags with their counts.
+    Tags {},
+    /// Contacts of a view or tag: how many, or one line each.
+    Contacts {
+        /// A view's name.
+        view: Option<String>,
+        /// A tag's name.
+        tag: Option<String>,
+        /// One line per contact instead of the count.
+        #[serde(default)]
+        list: bool,
+    },
+    /// Never write to these again.
+    Suppress {
+        /// Addresses, or `@domain`.
+        targets: Vec<String>,
+        /// In the operator's words.
+        reason: String,
+    },
+    /// The suppression list, one line each.
+    SuppressList {},
+    /// Takes suppressions back, as a correction.
+    SuppressRemove {
+        /// Addresses, or `@domain`.
+        targets: Vec<String>,
+        /// In the operator's words.
+        reason: String,
+    },
+    /// Writes a person's note on a contact.
+    Note {
+        /// Whom.
+        address: String,
+        /// The words.
+        text: String,
+    },
+    /// Stops writing until `resume` (durable).
+    Pause {},
+    /// Goes on writing.
+    Resume {},
+    /// Configuration, templates and store, looked over.
+    Check {},
+    /// Steps the rehearsal clock to an instant, firing everything due on the way.
+    Clock {
+        /// The instant; absent: only tells the clock.
+        to: Option<chrono::DateTime<chrono::FixedOffset>>,
+    },
+    /// Reads the configuration again.
+    Reload {},
+}
+
+/// How an import is to be done (DESIGN §4).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImportBegin {
+    /// File name, or `-`.
+    pub file: String,
+    /// Who asks.
+    pub who: String,
+    /// The tag to give; a batch tag without number means the batch of today.
+    pub tag: Option<String>,
+    /// Contacts of one company and kind at most (absent: 10 for batch tags; 0 lifts it).
+    pub cap: Option<u32>,
+    /// Fill batches from the tag's on by room.
+    pub spread: bool,
+    /// `new` (default), `update` or `upsert`.
+    pub mode: Option<String>,
+    /// `keep`, `append` or `replace`.
+    pub tags: Option<String>,
+    /// Take rows whose language column contradicts their tag.
+    pub force: bool,
+}
+
+/// One row of an import, as read from the file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImportRow {
+    /// Its line in the file, from 1.
+    pub line: u64,
+    /// Why the row could not be read; everything else is empty then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// The address cell.
+    pub address: String,
+    /// `precise` or `ordinary`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The rank column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u32>,
+    /// The tags column.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// `(field, value)` for name, company, country, language, title, source.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<(String, String)>,
+    /// Every other column, in file order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<(String, String)>,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// One object.
+    One(Value),
+    /// One object per line.
+    Lines(Vec<Value>),
+    /// It was understood, and the finding is a bad one (violations found): exit 1.
+    Bad(Value),
+    /// It failed.
+    Failed(Failure),
+}
+
+/// A failure as people and scripts see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The exit code, as sysexits(3) names them: 64 usage, 65 bad data, 66 no such thing, 73 cannot
+    /// create, 74 I/O, 75 try later, 77 not permitted, 78 configuration or store.
+    pub code: u8,
+    /// What went wrong, naming file, line and field where there are such.
+    pub message: String,
+    /// What to do about it.
+    pub fix: String,
+}

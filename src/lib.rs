@@ -69,6 +69,14 @@ pub mod net {
 }
 
 pub mod control;
+
+/// What is done about a request: imports, the day, and the answers.
+pub mod desk {
+    pub mod imports;
+    pub mod day;
+    pub mod answers;
+}
+
 pub mod daemon;
 
 /// The face: arguments, commands, and what they print.
