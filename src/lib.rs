@@ -69,6 +69,7 @@ pub mod net {
 }
 
 pub mod control;
+pub mod wire;
 
 /// What is done about a request: imports, the day, and the answers.
 pub mod desk {
@@ -83,6 +84,9 @@ pub mod daemon;
 pub mod cli {
     pub mod args;
     pub mod render;
-    pub mod commands;
+    pub mod backend;
+    pub mod import;
+    pub mod stage;
     pub mod quickstart;
+    pub mod commands;
 }
