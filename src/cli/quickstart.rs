@@ -1,1 +1,5 @@
-//! Placeholder until the file is written.
+//! stub
+use crate::control::{Answer, Failure};
+pub fn run(keep: bool, json: bool) -> Result<Answer, Failure> {
+    todo!()
+}
