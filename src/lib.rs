@@ -69,7 +69,7 @@ pub mod net {
 }
 
 pub mod control;
-pub mod wire;
+pub mod socket;
 
 /// What is done about a request: imports, the day, and the answers.
 pub mod desk {

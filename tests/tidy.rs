@@ -22,7 +22,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("roaring::", &["book::set"]),
     ("serde::", &["letter::template", "config", "control", "cli::"]),
     ("clap::", &["cli::"]),
-    ("tokio::", &["net::", "wire", "daemon", "cli::"]),
+    ("tokio::", &["net::", "socket", "daemon", "cli::"]),
 ];
 const LINES_MAX: usize = 500;
 

@@ -186,8 +186,8 @@ pub struct ImportArgs {
     /// Write line,address,verdict,detail of every row to a file
     #[arg(long, value_name = "FILE")]
     pub verdicts: Option<PathBuf>,
-    /// Read the column HEADER as FIELD (email, name, company, domain, country, language, title,
-    /// kind, rank, source, tags)
+    /// Read the column HEADER as FIELD (email, name, first_name, last_name, company, domain, country,
+    /// language, title, kind, rank, source, tags)
     #[arg(long, value_name = "HEADER=FIELD", value_parser = mapping)]
     pub map: Vec<(String, String)>,
     /// Take rows whose language column contradicts their tag

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::args::Globals;
 use crate::control::{Answer, Failure, Request};
-use crate::wire::Client;
+use crate::socket::Client;
 
 /// The socket's name in the store.
 pub const SOCKET: &str = "control.sock";

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tradewind::control::{Answer, Failure, Request};
-use tradewind::wire::{Call, Client, EXIT_HEADER, bind, serve};
+use tradewind::socket::{Call, Client, EXIT_HEADER, bind, serve};
 
 /// A daemon that answers by command, on a thread of its own; tells which sessions ended.
 struct Fake {
