@@ -30,9 +30,13 @@ pub mod cadence {
     pub mod plan;
 }
 
-/// What: templates, tracking tokens, composed messages.
+/// What: templates, their faults and variants, tracking tokens, composed messages.
 pub mod letter {
+    pub mod name;
+    pub mod template_file;
     pub mod template;
+    pub mod lint;
+    pub mod variant;
     pub mod token;
     pub mod compose;
 }
