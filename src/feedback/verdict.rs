@@ -302,191 +302,71 @@ mod tests {
 
     const NONE: [u8; 3] = [0, 0, 0];
 
-    fn class_of(verdict: &Verdict) -> (&'static str, Option<Class>) {
-        match verdict {
-            Verdict::Accepted { .. } => ("accepted", None),
-            Verdict::Deferred { class, .. } => ("deferred", Some(*class)),
-            Verdict::Refused { class, .. } => ("refused", Some(*class)),
-            Verdict::Unknown { .. } => ("unknown", None),
-        }
-    }
+    /// Stage, codes, words; fate and class.
+    const REPLIES: &str = r"
+        # The enhanced code, whatever the basic one.
+        Rcpt     | 550 5.1.1 | The email account that you tried to reach does not exist. | refused InvalidRecipient
+        Rcpt     | 553 5.1.1 | sorry | refused InvalidRecipient
+        Rcpt     | 550 5.1.1 | too many messages for nobody | refused InvalidRecipient
+        Rcpt     | 450 4.1.1 | unverified address | deferred InvalidRecipient
+        Rcpt     | 550 5.2.1 | The email account that you tried to reach is disabled. | refused Inactive
+        Rcpt     | 552 5.2.2 | The email account that you tried to reach is over quota | refused Quota
+        Rcpt     | 452 4.2.2 | The recipient's inbox is out of storage space | deferred Quota
+        Rcpt     | 556 5.1.10 | Recipient address has null MX | refused BadDomain
+        Dot      | 550 5.7.26 | Unauthenticated email from example.com is not accepted | refused Auth
+        Dot      | 550 5.7.25 | The IP address sending this message does not have a PTR record | refused Auth
+        Dot      | 421 4.7.28 | Gmail has detected an unusual rate of unsolicited mail | deferred Rate
+        Rcpt     | 550 4.2.1 | try later | deferred Inactive
+        Mail     | 552 5.3.4 | message size exceeds fixed limit | refused Message
+        Mail     | 550 5.1.8 | Sender address rejected: Domain not found | refused Policy
+        Mail     | 554 5.1.1 | who are you | refused Policy
+        # Providers whose codes lie.
+        Mail     | 550 | Ip frequency limited. https://service.mail.qq.com/detail/0/725 | deferred Rate
+        Rcpt     | 550 | Domain frequency limited. | deferred Rate
+        Dot      | 550 | Mail content denied. https://service.mail.qq.com | refused Spam
+        Dot      | 554 | DT:SPM 163 smtp12,D9GowACHp | deferred Rate
+        Rcpt     | 550 | RP:ORQ 163 mx31 | deferred Rate
+        Rcpt     | 554 | HL:ITC 163 mx4 | deferred Rate
+        Rcpt     | 550 5.4.1 | Recipient address rejected: Access denied. AS(201806281) | refused InvalidRecipient
+        Dot      | 550 5.1.10 | RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup | refused InvalidRecipient
+        Dot      | 550 5.7.1 | Our system has detected an unusual rate of unsolicited mail | deferred Rate
+        Rcpt     | 550 5.2.1 | The user you are trying to contact is receiving mail at a rate that prevents | deferred Rate
+        Dot      | 550 5.7.255 | Access denied, sending domain x.example does not meet the required authentication level | refused Auth
+        Mail     | 550 5.7.1 | Unfortunately, messages from [192.0.2.1] weren't sent. part of their network is on our block list (S3150) | refused Policy
+        Mail     | 451 4.7.255 | The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation | deferred Rate
+        Mail     | 421 | 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume | deferred Rate
+        # Basic codes.
+        Rcpt     | 450 4.7.1 | Greylisted, see http://postgrey.schweikert.ch | deferred Greylist
+        Rcpt     | 450 | mailbox busy | deferred Greylist
+        Rcpt     | 550 | no | refused Other
+        Rcpt     | 550 | Requested action not taken: user unknown | refused InvalidRecipient
+        Rcpt     | 503 | bad sequence | deferred Protocol
+        Rcpt     | 354 | go on | deferred Protocol
+        Greeting | 421 | closing | deferred Network
+        Greeting | 554 | no SMTP service here | deferred Policy
+        Auth     | 535 5.7.8 | authentication failed | deferred Auth
+    ";
 
     #[test]
     fn replies_as_providers_write_them() {
-        use Class::*;
-        use Stage::{Dot, Mail, Rcpt};
-        let cases: &[(u16, [u8; 3], &str, Stage, &str, Class)] = &[
-            // The enhanced code, whatever the basic one.
-            (
-                550,
-                [5, 1, 1],
-                "The email account that you tried to reach does not exist.",
-                Rcpt,
-                "refused",
-                InvalidRecipient,
-            ),
-            (553, [5, 1, 1], "sorry", Rcpt, "refused", InvalidRecipient),
-            (550, [5, 1, 1], "too many messages for nobody", Rcpt, "refused", InvalidRecipient),
-            (450, [4, 1, 1], "unverified address", Rcpt, "deferred", InvalidRecipient),
-            (
-                550,
-                [5, 2, 1],
-                "The email account that you tried to reach is disabled.",
-                Rcpt,
-                "refused",
-                Inactive,
-            ),
-            (
-                552,
-                [5, 2, 2],
-                "The email account that you tried to reach is over quota",
-                Rcpt,
-                "refused",
-                Quota,
-            ),
-            (
-                452,
-                [4, 2, 2],
-                "The recipient's inbox is out of storage space",
-                Rcpt,
-                "deferred",
-                Quota,
-            ),
-            (556, [5, 1, 10], "Recipient address has null MX", Rcpt, "refused", BadDomain),
-            (
-                550,
-                [5, 7, 26],
-                "Unauthenticated email from example.com is not accepted",
-                Dot,
-                "refused",
-                Auth,
-            ),
-            (
-                550,
-                [5, 7, 25],
-                "The IP address sending this message does not have a PTR record",
-                Dot,
-                "refused",
-                Auth,
-            ),
-            (
-                421,
-                [4, 7, 28],
-                "Gmail has detected an unusual rate of unsolicited mail",
-                Dot,
-                "deferred",
-                Rate,
-            ),
-            (550, [4, 2, 1], "try later", Rcpt, "deferred", Inactive),
-            (552, [5, 3, 4], "message size exceeds fixed limit", Mail, "refused", Message),
-            (550, [5, 1, 8], "Sender address rejected: Domain not found", Mail, "refused", Policy),
-            (554, [5, 1, 1], "who are you", Mail, "refused", Policy),
-            // Providers whose codes lie.
-            (
-                550,
-                NONE,
-                "Ip frequency limited. https://service.mail.qq.com/detail/0/725",
-                Mail,
-                "deferred",
-                Rate,
-            ),
-            (550, NONE, "Domain frequency limited.", Rcpt, "deferred", Rate),
-            (550, NONE, "Mail content denied. https://service.mail.qq.com", Dot, "refused", Spam),
-            (554, NONE, "DT:SPM 163 smtp12,D9GowACHp", Dot, "deferred", Rate),
-            (550, NONE, "RP:ORQ 163 mx31", Rcpt, "deferred", Rate),
-            (554, NONE, "HL:ITC 163 mx4", Rcpt, "deferred", Rate),
-            (
-                550,
-                [5, 4, 1],
-                "Recipient address rejected: Access denied. AS(201806281)",
-                Rcpt,
-                "refused",
-                InvalidRecipient,
-            ),
-            (
-                550,
-                [5, 1, 10],
-                "RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup",
-                Dot,
-                "refused",
-                InvalidRecipient,
-            ),
-            (
-                550,
-                [5, 7, 1],
-                "Our system has detected an unusual rate of unsolicited mail",
-                Dot,
-                "deferred",
-                Rate,
-            ),
-            (
-                550,
-                [5, 2, 1],
-                "The user you are trying to contact is receiving mail at a rate that prevents",
-                Rcpt,
-                "deferred",
-                Rate,
-            ),
-            (
-                550,
-                [5, 7, 255],
-                "Access denied, sending domain x.example does not meet the required authentication level",
-                Dot,
-                "refused",
-                Auth,
-            ),
-            (
-                550,
-                [5, 7, 1],
-                "Unfortunately, messages from [192.0.2.1] weren't sent. part of their network is on our block list (S3150)",
-                Mail,
-                "refused",
-                Policy,
-            ),
-            (
-                451,
-                [4, 7, 255],
-                "The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation",
-                Mail,
-                "deferred",
-                Rate,
-            ),
-            (
-                421,
-                NONE,
-                "4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume",
-                Mail,
-                "deferred",
-                Rate,
-            ),
-            // Basic codes.
-            (
-                450,
-                [4, 7, 1],
-                "Greylisted, see http://postgrey.schweikert.ch",
-                Rcpt,
-                "deferred",
-                Greylist,
-            ),
-            (450, NONE, "mailbox busy", Rcpt, "deferred", Greylist),
-            (550, NONE, "no", Rcpt, "refused", Other),
-            (
-                550,
-                NONE,
-                "Requested action not taken: user unknown",
-                Rcpt,
-                "refused",
-                InvalidRecipient,
-            ),
-            (503, NONE, "bad sequence", Rcpt, "deferred", Protocol),
-            (354, NONE, "go on", Rcpt, "deferred", Protocol),
-            (421, NONE, "closing", Stage::Greeting, "deferred", Network),
-            (554, NONE, "no SMTP service here", Stage::Greeting, "deferred", Policy),
-            (535, [5, 7, 8], "authentication failed", Stage::Auth, "deferred", Auth),
-        ];
-        for (code, enhanced, text, stage, fate, class) in cases {
-            let verdict = read_reply(*code, *enhanced, text, *stage);
-            assert_eq!(class_of(&verdict), (*fate, Some(*class)), "{code} {enhanced:?} {text}");
+        let stages = [Stage::Greeting, Stage::Auth, Stage::Mail, Stage::Rcpt, Stage::Dot];
+        let cases = REPLIES.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+        for case in cases {
+            let [stage, codes, text, expected] =
+                case.split('|').map(str::trim).collect::<Vec<_>>()[..]
+            else {
+                panic!("{case}");
+            };
+            let stage = stages.into_iter().find(|s| format!("{s:?}") == stage).expect(case);
+            let (code, enhanced) = codes.split_once(' ').unwrap_or((codes, "0.0.0"));
+            let enhanced: Vec<u8> = enhanced.split('.').map(|n| n.parse().unwrap()).collect();
+            let enhanced = enhanced.try_into().expect(case);
+            let found = match read_reply(code.parse().unwrap(), enhanced, text, stage) {
+                Verdict::Deferred { class, .. } => format!("deferred {class:?}"),
+                Verdict::Refused { class, .. } => format!("refused {class:?}"),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(found, expected, "{case}");
         }
     }
 
