@@ -72,6 +72,7 @@ pub mod net {
     pub mod maildir;
     pub mod throttle;
     pub mod dispatch;
+    pub mod page;
     pub mod http;
 }
 
