@@ -116,7 +116,17 @@ pub enum Command {
     /// Watch a few days of Tradewind happen, in a throw-away directory, without a network
     #[command(after_long_help = "Examples:\n  tradewind quickstart\n  tradewind quickstart --keep")]
     Quickstart(QuickstartArgs),
+    /// Be a mail server on the loopback that keeps letters as files and sends nothing
+    #[command(after_long_help = SINK)]
+    Sink(SinkArgs),
 }
+
+const SINK: &str = "\
+Example:
+  tradewind sink letters --port 2525   and a relay marked `sink = true` in the configuration
+
+For drills: prints the address it listens on, then keeps every letter until it is stopped. A
+recipient such as defer-once.ann@acme.example, refuse.… or cut-after-dot.… misbehaves as named.";
 
 const RUN: &str = "\
 Examples:
@@ -354,6 +364,17 @@ pub struct QuickstartArgs {
     /// Leave the directory and the daemon where they are, to look around
     #[arg(long)]
     pub keep: bool,
+}
+
+/// `sink`.
+#[derive(Args, Debug)]
+pub struct SinkArgs {
+    /// Where to keep the letters
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Which port of 127.0.0.1 to listen on; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t)]
+    pub port: u16,
 }
 
 fn instant(text: &str) -> Result<DateTime<FixedOffset>, String> {

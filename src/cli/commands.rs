@@ -17,6 +17,7 @@ use crate::cli::backend::{self, Backend};
 use crate::cli::import;
 use crate::cli::quickstart;
 use crate::cli::render::{self, Face};
+use crate::cli::stage;
 use crate::control::{Answer, Failure, Request};
 
 /// Addresses sent in one request at most.
@@ -134,6 +135,9 @@ fn run(line: Line) -> Result<Answer, Failure> {
             backend::run(&globals, args.clock_speed).map(|()| Answer::One(Value::Null))
         }
         Command::Quickstart(args) => quickstart::run(args.keep, globals.json),
+        Command::Sink(args) => {
+            stage::keep_letters(&args.dir, args.port).map(|()| Answer::One(Value::Null))
+        }
         Command::Import(args) => import::run(&mut Backend::open(&globals)?, &args),
         Command::Tag(args) => each(&globals, &[args.address], |addresses| Request::Tag {
             addresses,

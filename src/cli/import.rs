@@ -12,6 +12,9 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
+use crate::book::contact::Kind;
+use crate::cadence::fault::Unreadable;
+use crate::cadence::rows::{Options, Row, Rows};
 use crate::cli::args::{ImportArgs, Mode, TagMode};
 use crate::cli::backend::Backend;
 use crate::control::{Answer, Failure, ImportBegin, ImportRow, Request};
@@ -43,10 +46,53 @@ pub fn run(backend: &mut Backend, args: &ImportArgs) -> Result<Answer, Failure> 
     answer
 }
 
-/// The rows of an input, as the desk wants them.
-fn rows(input: impl Read, args: &ImportArgs) -> Result<impl Iterator<Item = ImportRow>, Failure> {
-    let _ = (input, &args.map);
-    Ok(std::iter::empty())
+/// Finds out what the input is and reads it row by row.
+fn rows<R: Read>(input: R, args: &ImportArgs) -> Result<Rows<R>, Failure> {
+    let options = Options { map: args.map.clone(), ..Options::default() };
+    Rows::open(input, &options).map_err(|err| {
+        let file = match args.file.to_string_lossy() {
+            stdin if stdin == "-" => "standard input".to_owned(),
+            file => file.into_owned(),
+        };
+        if let Unreadable::Input(err) = &err {
+            return unread(&file, err);
+        }
+        // Its last part says what to do.
+        let text = err.to_string();
+        let (what, fix) = text.rsplit_once(": ").unwrap_or((&text, "save it as CSV (UTF-8)"));
+        Failure::new(65, format!("{file}: {what}"), fix)
+    })
+}
+
+fn unread(file: &str, err: &io::Error) -> Failure {
+    let fix = "see whether the disk or the command before the pipe failed, and import again";
+    Failure::new(74, format!("{file}: reading failed: {err}"), fix)
+}
+
+/// A row as the desk wants it.
+fn wanted(row: Row) -> ImportRow {
+    let line = row.line;
+    let cells = match row.cells {
+        Ok(cells) => cells,
+        Err(fault) => {
+            return ImportRow { line, fault: Some(fault.to_string()), ..ImportRow::default() };
+        }
+    };
+    let named = cells.card.fields().map(|(field, value)| (field.to_owned(), value.to_owned()));
+    let kind = cells.kind.map(|kind| match kind {
+        Kind::Precise => "precise".to_owned(),
+        Kind::Ordinary => "ordinary".to_owned(),
+    });
+    ImportRow {
+        line,
+        fault: None,
+        address: cells.address,
+        kind,
+        rank: cells.rank,
+        tags: cells.tags,
+        fields: named.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
+        attributes: cells.card.attributes,
+    }
 }
 
 fn begin(args: &ImportArgs) -> ImportBegin {
@@ -123,7 +169,7 @@ impl Course<'_> {
     fn run(
         &mut self,
         begin: ImportBegin,
-        rows: impl Iterator<Item = ImportRow>,
+        rows: impl Iterator<Item = io::Result<Row>>,
     ) -> Result<Answer, Failure> {
         let started = Instant::now();
         let begun = self.order(Request::ImportBegin(begin))?;
@@ -132,7 +178,8 @@ impl Course<'_> {
         let import = import.ok_or_else(|| strange("an import without a number", &begun))?;
         let mut stretch = Stretch::default();
         for row in rows {
-            if stretch.push(row) {
+            let row = row.map_err(|err| unread("after the rows so far", &err))?;
+            if stretch.push(wanted(row)) {
                 self.send(import, &mut stretch)?;
             }
         }
@@ -253,10 +300,53 @@ fn unwritten(path: &str, err: &dyn std::fmt::Display) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cadence::columns::Cells;
+    use crate::cli::args::{Command, Line};
+    use clap::Parser;
     use serde_json::json;
 
-    fn row(line: u64) -> ImportRow {
-        ImportRow { line, address: format!("a{line}@b.example"), ..ImportRow::default() }
+    fn row(line: u64) -> io::Result<Row> {
+        let mut cells = Cells::default();
+        cells.address = format!("a{line}@b.example");
+        Ok(Row { line, cells: Ok(cells) })
+    }
+
+    fn args(map: &[(&str, &str)]) -> ImportArgs {
+        let map = map.iter().map(|(header, field)| format!("--map={header}={field}"));
+        let words = ["tradewind", "import"].map(str::to_owned).into_iter().chain(map);
+        match Line::parse_from(words).command {
+            Command::Import(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_saved_search_becomes_rows() {
+        let text =
+            "E-Post,姓名,公司,类型,rank,城市\nann@acme.example,Ann,Acme,普通,3,Lyon\nb@c.example\n";
+        let rows = rows(text.as_bytes(), &args(&[("E-Post", "email")])).unwrap();
+        let rows: Vec<ImportRow> = rows.map(|row| wanted(row.unwrap())).collect();
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(rows[0].address, "ann@acme.example");
+        assert_eq!(rows[0].kind.as_deref(), Some("ordinary"));
+        assert_eq!((rows[0].line, rows[0].rank), (2, Some(3)));
+        assert_eq!(rows[0].fields, [pair("name", "Ann"), pair("company", "Acme")]);
+        assert_eq!(rows[0].attributes, [pair("城市", "Lyon")]);
+        assert!(rows[1].line == 3 && rows[1].fault.is_some(), "{:?}", rows[1]);
+    }
+
+    #[test]
+    fn what_is_no_saved_search_is_refused_with_a_fix() {
+        for (text, word) in [
+            ("", "empty"),
+            ("\0\x01\x02\0\0\x03", "binary"),
+            ("name,city\nAnn,Lyon\n", "line 1: no column of addresses"),
+        ] {
+            let failure = rows(text.as_bytes(), &args(&[])).err().unwrap();
+            assert_eq!(failure.code, 65, "{text}");
+            assert!(failure.message.contains(word), "{}", failure.message);
+            assert!(failure.message.starts_with("standard input: ") && !failure.fix.is_empty());
+        }
     }
 
     /// Judges every row `new`, remembers what was asked.
