@@ -53,8 +53,12 @@ pub mod store {
     pub mod record;
     pub mod journal;
     pub mod audit;
+    pub mod columns;
     pub mod state;
+    pub mod snapshot;
     pub mod pages;
+    pub mod fresh;
+    pub mod load;
     pub mod db;
     pub mod ledger;
 }
@@ -72,6 +76,7 @@ pub mod control;
 
 /// What is done about a request: imports, the day, and the answers.
 pub mod desk {
+    pub mod keeper;
     pub mod imports;
     pub mod day;
     pub mod answers;
