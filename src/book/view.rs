@@ -195,7 +195,8 @@ impl Views {
             }
         }
         let names = views.iter().map(|view| view.name.clone()).collect();
-        let mut checker = Checker { declared, path: Vec::new(), done: Self { names, ..Self::default() } };
+        let mut checker =
+            Checker { declared, path: Vec::new(), done: Self { names, ..Self::default() } };
         for view in views {
             checker.view(&view.name)?;
         }
