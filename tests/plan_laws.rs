@@ -45,6 +45,9 @@ struct World {
     limits: Limits,
 }
 
+/// Per person and batch, as text.
+type Outcomes = HashMap<(usize, usize), String>;
+
 fn rarely() -> impl Strategy<Value = u8> {
     (any::<u8>(), any::<u8>(), any::<u8>()).prop_map(|(a, b, c)| a & b & c)
 }
@@ -144,7 +147,7 @@ impl World {
     }
 
     /// The naive planner: (person, batch) -> outcome, and the sending order.
-    fn naive(&self) -> (HashMap<(usize, usize), String>, Vec<(usize, usize)>) {
+    fn naive(&self) -> (Outcomes, Vec<(usize, usize)>) {
         let mut outcomes = HashMap::new();
         let mut sending: Vec<(usize, usize)> = Vec::new();
         for (who, person) in self.people.iter().enumerate() {
