@@ -69,6 +69,7 @@ pub mod net {
     pub mod sink;
     pub mod throttle;
     pub mod dispatch;
+    pub mod page;
     pub mod http;
 }
 

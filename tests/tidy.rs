@@ -14,7 +14,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sled::", &["store::"]),
     ("mail_send::", &["net::smtp"]),
     ("hickory_resolver::", &["net::mx"]),
-    ("governor::", &["net::throttle"]),
+    ("governor::", &["net::throttle", "net::http"]),
     ("minijinja::", &["letter::template"]),
     ("mail_builder::", &["letter::compose"]),
     ("calamine::", &["cadence::rows"]),
