@@ -12,8 +12,9 @@
 //! Everything up to and including [`feedback`] is pure: no clock, no disk, no socket, no async.
 //! `tests/tidy.rs` checks both.
 
-/// Who: addresses, companies, tags, contacts, and the sets that views make of them.
+/// Who: domains, addresses, companies, tags, contacts, and the sets that views make of them.
 pub mod book {
+    pub mod domain;
     pub mod address;
     pub mod company;
     pub mod tag;
@@ -30,9 +31,13 @@ pub mod cadence {
     pub mod plan;
 }
 
-/// What: templates, tracking tokens, composed messages.
+/// What: templates, their faults and variants, tracking tokens, composed messages.
 pub mod letter {
+    pub mod name;
+    pub mod template_file;
     pub mod template;
+    pub mod lint;
+    pub mod variant;
     pub mod token;
     pub mod compose;
 }

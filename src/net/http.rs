@@ -217,7 +217,8 @@ impl Endpoint {
         let (head, body) = request.into_parts();
         let route = Route::of(head.uri.path());
         let letter = route.as_ref().and_then(|route| route.letter(&self.keys));
-        if letter.is_none() && self.is_too_many(caller(peer, &head.headers)) {
+        let stray = letter.is_none() && !matches!(route, Some(Route::Health));
+        if stray && self.is_too_many(caller(peer, &head.headers)) {
             return plain(StatusCode::TOO_MANY_REQUESTS);
         }
         let visit = Visit::new(letter, &head.headers);
