@@ -70,8 +70,11 @@ pub mod store {
 
 /// How it travels: one SMTP conversation, pacing, dispatch, and the public HTTP endpoint.
 pub mod net {
+    pub mod relay;
+    pub mod wire;
     pub mod smtp;
     pub mod sink;
+    pub mod maildir;
     pub mod throttle;
     pub mod dispatch;
     pub mod page;
