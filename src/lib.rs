@@ -51,11 +51,13 @@ pub mod feedback {
     pub mod report;
 }
 
+pub mod typed;
 pub mod config;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
 pub mod store {
     pub mod record;
+    pub mod segment;
     pub mod journal;
     pub mod audit;
     pub mod columns;

@@ -16,14 +16,12 @@ use crate::book::contact::{CompanyNo, Contact, ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::view::AddressLeaf;
 use crate::feedback::entry::{Entry, RoundRecord, What};
-use crate::store::fresh::{
-    self, CONTACTS_PER_PAGE, EVENTS_PAGE, Fresh, NAMES_PER_PAGE, SET_CHUNK, decode_entries,
-};
+use crate::store::fresh::{self, CONTACTS_PER_PAGE, EVENTS_PAGE, Fresh, NAMES_PER_PAGE, SET_CHUNK};
 use crate::store::journal::{Journal, JournalError, Reader, TornTail};
 use crate::store::load;
 use crate::store::pages::{Pages, PagesError};
 use crate::store::record::{self, Field};
-use crate::store::state::State;
+use crate::store::state::{State, stored_key};
 
 /// sled's own cache; the pages that are asked for again and again are few.
 const SLED_CACHE_BYTES: u64 = 16 << 20;
@@ -207,7 +205,7 @@ impl Store {
             dirty: false,
             _lock: lock,
         };
-        for found in Reader::open(&dir.join("journal"))?.from(applied + 1) {
+        for found in Reader::open(&dir.join("journal"))?.read_from(applied + 1)? {
             let (seq, entry) = found?;
             store.fold(seq, &entry)?;
             opening.replayed += 1;
@@ -293,7 +291,7 @@ impl Store {
         self.state.apply(entry);
         self.fresh.note(seq, entry, &self.state, &self.pages)?;
         if let What::Imported { contact, address, .. } = &entry.what {
-            let key = address.to_lowercase();
+            let key = stored_key(address);
             for (number, watched) in self.watched.iter_mut().enumerate() {
                 if watched.leaf.matches(&key) && watched.set.insert(*contact) {
                     self.fresh.leaves.insert((number, contact.0 / SET_CHUNK));
@@ -325,7 +323,7 @@ impl Store {
         }
         let mut watched = std::mem::take(&mut self.watched);
         self.each_contact(|id, address| {
-            let key = address.to_lowercase();
+            let key = stored_key(address);
             for at in &unknown {
                 if let Some(new) = watched.get_mut(*at).filter(|new| new.leaf.matches(&key)) {
                     new.set.insert(id);
@@ -374,10 +372,7 @@ impl Store {
     ///
     /// # Errors
     /// When a page cannot be read.
-    pub fn each_contact(
-        &self,
-        mut each: impl FnMut(ContactId, &str),
-    ) -> Result<(), StoreError> {
+    pub fn each_contact(&self, mut each: impl FnMut(ContactId, &str)) -> Result<(), StoreError> {
         for page in 0..self.state.contacts.len().div_ceil(CONTACTS_PER_PAGE) {
             let entries = match self.fresh.contacts.get(&page) {
                 Some(entries) => entries,

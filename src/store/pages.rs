@@ -239,9 +239,7 @@ fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, PagesError> {
     }
 }
 
-fn guarded_next(
-    iter: &mut sled::Iter,
-) -> Option<Result<(sled::IVec, sled::IVec), PagesError>> {
+fn guarded_next(iter: &mut sled::Iter) -> Option<Result<(sled::IVec, sled::IVec), PagesError>> {
     match catch_unwind(AssertUnwindSafe(|| iter.next())) {
         Ok(found) => found.map(|result| result.map_err(PagesError::from)),
         Err(panic) => Some(Err(PagesError::Panicked(told(&*panic)))),

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::book::address::Address;
 use crate::book::contact::{CompanyNo, ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{Audience, BatchTag, SeriesKind, Tag, TagId};
@@ -202,9 +203,9 @@ impl State {
     #[must_use]
     pub fn reads(&self, id: ContactId, audience: &Audience) -> bool {
         self.tags_of(id).any(|tag| {
-            tag.batch
-                .as_ref()
-                .is_some_and(|batch| batch.kind == SeriesKind::Reading && batch.audience == *audience)
+            tag.batch.as_ref().is_some_and(|batch| {
+                batch.kind == SeriesKind::Reading && batch.audience == *audience
+            })
         })
     }
 
@@ -284,8 +285,9 @@ impl State {
     }
 
     fn imported(&mut self, what: &What) {
-        let What::Imported { contact, address, company, company_key, kind, rank, day, tags, .. } =
-            what
+        let What::Imported {
+            contact, address, company, company_key, kind, rank, day, tags, ..
+        } = what
         else {
             return;
         };
@@ -296,7 +298,7 @@ impl State {
             self.contacts.adopt(*contact, *rank, *kind, *day);
             self.shadows.remove(*contact);
         } else {
-            let hash = Hash96::of(&address.to_lowercase());
+            let hash = Hash96::of(&stored_key(address));
             let row =
                 ContactRow { hash, company: *company, rank: *rank, created: *day, kind: *kind };
             self.contacts.push(row, &mut self.companies);
@@ -339,9 +341,11 @@ impl State {
             .collect();
         for key in led {
             self.pending.remove(&key);
-            let newest = self.rounds.iter_mut().rev().find(|((_, tag), round)| {
-                *tag == key.1 && round.readers.contains(contact)
-            });
+            let newest = self
+                .rounds
+                .iter_mut()
+                .rev()
+                .find(|((_, tag), round)| *tag == key.1 && round.readers.contains(contact));
             if let Some((_, round)) = newest {
                 round.promoted.insert(contact);
             }
@@ -507,4 +511,10 @@ impl State {
             self.pending.entry((letter.contact, letter.tag)).or_insert((day, at));
         }
     }
+}
+
+/// The key of an address as entries hold it.
+#[must_use]
+pub fn stored_key(address: &str) -> String {
+    Address::stored(address).map(|address| address.key()).unwrap_or_default()
 }
