@@ -78,6 +78,7 @@ pub mod net {
     pub mod sink;
     pub mod maildir;
     pub mod throttle;
+    pub mod carry;
     pub mod dispatch;
     pub mod page;
     pub mod http;
