@@ -89,9 +89,12 @@ pub mod control;
 /// What is done about a request: imports, the day, and the answers.
 pub mod desk {
     pub mod keeper;
-    pub mod imports;
     pub mod day;
+    pub mod letters;
+    pub mod imports;
+    pub mod ahead;
     pub mod answers;
+    pub mod orders;
 }
 
 pub mod daemon;

@@ -20,7 +20,7 @@ pub enum Refusal {
     DayWentBack,
     /// The machine was told to stop writing.
     Paused,
-    /// The letter has ended, or was never planned.
+    /// The letter has ended, or the contact no longer has the batch's tag.
     NotLiving,
 }
 
@@ -56,6 +56,8 @@ pub struct Claiming<'a> {
     pub limits: &'a Limits,
     /// The first exclusion view of the letter's series that holds the contact, if any.
     pub excluded: Option<String>,
+    /// Whether the hours of sending last.
+    pub open: bool,
     /// Hash of the template's source.
     pub template: u64,
     /// Whether a rehearsal clock runs.
@@ -82,6 +84,12 @@ pub fn claim(state: &State, letter: LetterId, by: &Claiming<'_>) -> Result<What,
     }
     if let Some(view) = &by.excluded {
         return Err(Refusal::Reason(Reason::View(view.clone())));
+    }
+    if !state.members(letter.tag).is_some_and(|members| members.contains(contact)) {
+        return Err(Refusal::NotLiving);
+    }
+    if !by.open {
+        return Err(Refusal::Reason(Reason::Window));
     }
     let attempt = attempt(state, letter)?;
     let today = state.today.day == Some(by.day);
