@@ -73,7 +73,7 @@ impl<R: Read> Records<R> {
     ///
     /// # Errors
     /// Those of the input.
-    pub fn next(&mut self) -> io::Result<Option<Numbered<'_>>> {
+    pub fn read(&mut self) -> io::Result<Option<Numbered<'_>>> {
         loop {
             let line = self.line;
             let window = self.text.window();
