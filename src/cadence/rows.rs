@@ -169,7 +169,9 @@ fn table<R: Read>(
     records.set_delimiter(Some(delimiter.unwrap_or(b',')));
     let (line, header) = records.read()?.ok_or(Unreadable::Empty)?;
     let header = header.map_err(|fault| Unreadable::Header { line, fault })?;
+    let width = header.len();
     let columns = Columns::of(line, header, &options.map)?;
+    records.set_width(width);
     Ok(Source::Table(records, columns))
 }
 
