@@ -18,6 +18,7 @@ pub mod book {
     pub mod address;
     pub mod company;
     pub mod tag;
+    pub mod language;
     pub mod contact;
     pub mod set;
     pub mod view;
@@ -26,6 +27,12 @@ pub mod book {
 /// When: the calendar, the reading and placing of newcomers, the plan of a day.
 pub mod cadence {
     pub mod calendar;
+    pub mod fault;
+    pub mod decode;
+    pub mod records;
+    pub mod columns;
+    pub mod json;
+    pub mod sheet;
     pub mod rows;
     pub mod intake;
     pub mod plan;
