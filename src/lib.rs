@@ -58,15 +58,21 @@ pub mod feedback {
     pub mod report;
 }
 
+pub mod typed;
 pub mod config;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
 pub mod store {
     pub mod record;
+    pub mod segment;
     pub mod journal;
     pub mod audit;
+    pub mod columns;
     pub mod state;
+    pub mod snapshot;
     pub mod pages;
+    pub mod fresh;
+    pub mod load;
     pub mod db;
     pub mod ledger;
 }
@@ -79,6 +85,7 @@ pub mod net {
     pub mod sink;
     pub mod maildir;
     pub mod throttle;
+    pub mod carry;
     pub mod dispatch;
     pub mod page;
     pub mod http;
@@ -89,9 +96,13 @@ pub mod socket;
 
 /// What is done about a request: imports, the day, and the answers.
 pub mod desk {
-    pub mod imports;
+    pub mod keeper;
     pub mod day;
+    pub mod letters;
+    pub mod imports;
+    pub mod ahead;
     pub mod answers;
+    pub mod orders;
 }
 
 pub mod daemon;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Files before this one are pure.
-const FIRST_IMPURE: &str = "config";
+const FIRST_IMPURE: &str = "typed";
 const IMPURE: &[&str] =
     &["tokio", "sled", "async ", "std::fs", "std::net::Tcp", "std::env", "::now(", "tracing::"];
 /// Where each outside crate may be named.
@@ -22,7 +22,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("encoding_rs::", &["cadence::decode"]),
     ("psl::", &["book::company"]),
     ("roaring::", &["book::set"]),
-    ("serde::", &["cadence::json", "letter::template", "config", "control", "cli::"]),
+    ("serde::", &["cadence::json", "letter::template", "typed", "control", "cli::"]),
     ("clap::", &["cli::"]),
     ("tokio::", &["net::", "socket", "daemon", "cli::"]),
 ];

@@ -84,6 +84,14 @@ impl ContactSet {
         self.0 &= &other.0;
     }
 
+    /// Those with an id in `from..to`.
+    #[must_use]
+    pub fn between(&self, from: u32, to: u32) -> Self {
+        let mut span = RoaringBitmap::new();
+        span.insert_range(from..to);
+        Self(&self.0 & span)
+    }
+
     /// The contacts in id order.
     pub fn iter(&self) -> impl Iterator<Item = ContactId> + '_ {
         self.0.iter().map(ContactId)

@@ -29,13 +29,13 @@ pub struct Text<R> {
 impl<R: Read> Text<R> {
     /// Goes on reading `input` after `first`, its beginning; `None` if that is no text at all.
     #[must_use]
-    pub fn new(first: Vec<u8>, input: R) -> Option<Self> {
-        let encoding = Encoding::of(&first);
+    pub fn new(first: &[u8], input: R) -> Option<Self> {
+        let encoding = Encoding::of(first);
         let decoder = encoding.table().map(encoding_rs::Encoding::new_decoder_with_bom_removal);
         let raw = Vec::with_capacity(BLOCK);
         let (text, at, ended, failed) = (Vec::new(), 0, false, None);
         let mut new = Self { input, encoding, decoder, raw, text, at, ended, failed };
-        new.append(first.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&first), false);
+        new.append(first.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(first), false);
         (!mostly_controls(&new.text)).then_some(new)
     }
 
@@ -243,7 +243,7 @@ mod tests {
         let text = "邮箱,姓名\n".repeat(50_000);
         let gb = encoding_rs::GB18030.encode(&text).0.into_owned();
         let (first, rest) = gb.split_at(777);
-        let mut read = Text::new(first.to_vec(), rest).unwrap();
+        let mut read = Text::new(first, rest).unwrap();
         while read.fill().unwrap() {}
         assert_eq!(read.window(), text.as_bytes());
     }

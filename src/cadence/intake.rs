@@ -419,7 +419,7 @@ fn spread(
         let passed = u8::try_from(group.used / cap).unwrap_or(u8::MAX);
         let before = (u32::from(start.no.saturating_sub(1)) + u32::from(passed)) % u32::from(cycle);
         let no = u8::try_from(before + 1).unwrap_or(u8::MAX);
-        if group.used % cap == 0 {
+        if group.used.is_multiple_of(cap) {
             let held = room(no).min(cap);
             group.used += held;
             if held == cap {

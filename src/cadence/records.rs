@@ -17,6 +17,7 @@ pub struct Records<R> {
     delimiter: Option<u8>,
     max: usize,
     line: u64,
+    width: usize,
     record: StringRecord,
 }
 
@@ -28,12 +29,17 @@ impl<R: Read> Records<R> {
     /// lines of one field each.
     #[must_use]
     pub fn new(text: Text<R>, delimiter: Option<u8>, max: usize) -> Self {
-        Self { text, delimiter, max, line: 1, record: StringRecord::new() }
+        Self { text, delimiter, max, line: 1, width: 1, record: StringRecord::new() }
     }
 
     /// Reads what follows with another delimiter.
     pub fn set_delimiter(&mut self, delimiter: Option<u8>) {
         self.delimiter = delimiter;
+    }
+
+    /// Empty records of up to `width` fields are left out from here on.
+    pub fn set_width(&mut self, width: usize) {
+        self.width = width;
     }
 
     /// The line that is read next.
@@ -73,7 +79,7 @@ impl<R: Read> Records<R> {
     ///
     /// # Errors
     /// Those of the input.
-    pub fn next(&mut self) -> io::Result<Option<Numbered<'_>>> {
+    pub fn read(&mut self) -> io::Result<Option<Numbered<'_>>> {
         loop {
             let line = self.line;
             let window = self.text.window();
@@ -88,7 +94,7 @@ impl<R: Read> Records<R> {
                     self.eat(next);
                     if read.is_err() {
                         RowFault::Bytes { encoding: self.text.encoding() }
-                    } else if self.record.iter().all(|cell| cell.trim().is_empty()) {
+                    } else if self.is_blank() {
                         continue;
                     } else {
                         return Ok(Some((line, Ok(&self.record))));
@@ -120,6 +126,11 @@ impl<R: Read> Records<R> {
             };
             return Ok(Some((line, Err(fault))));
         }
+    }
+
+    /// Nothing but delimiters, and no more of them than the header has: spreadsheets write such.
+    fn is_blank(&self) -> bool {
+        self.record.len() <= self.width && self.record.iter().all(|cell| cell.trim().is_empty())
     }
 
     /// An unclosed quote when more than a line was taken in, else a line without end.

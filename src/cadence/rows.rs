@@ -72,7 +72,7 @@ impl<R: Read> Rows<R> {
             let source = workbook(sheet::read(first, input)?, &map)?;
             return Ok(Self { source, map });
         }
-        let text = Text::new(first, input).ok_or(Unreadable::Binary)?;
+        let text = Text::new(&first, input).ok_or(Unreadable::Binary)?;
         let mut lines = Records::new(text, None, options.record_bytes_max);
         lines.skip_blank()?;
         let begin = lines.peek();
@@ -91,11 +91,11 @@ impl<R: Read> Iterator for Rows<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let row = match &mut self.source {
-            Source::Table(records, columns) => records.next().map(|record| {
+            Source::Table(records, columns) => records.read().map(|record| {
                 let (line, record) = record?;
                 Some(Row { line, cells: record.and_then(|record| columns.cells(record)) })
             }),
-            Source::Objects { lines, keys, columns } => lines.next().map(|record| {
+            Source::Objects { lines, keys, columns } => lines.read().map(|record| {
                 let (line, record) = record?;
                 let text = |record: &StringRecord| record.get(0).unwrap_or_default().to_owned();
                 let cells = record.map(text).and_then(|t| object(&t, keys, columns, &self.map));
@@ -167,9 +167,11 @@ fn table<R: Read>(
         return Ok(Source::Table(records, Columns::bare()));
     }
     records.set_delimiter(Some(delimiter.unwrap_or(b',')));
-    let (line, header) = records.next()?.ok_or(Unreadable::Empty)?;
+    let (line, header) = records.read()?.ok_or(Unreadable::Empty)?;
     let header = header.map_err(|fault| Unreadable::Header { line, fault })?;
+    let width = header.len();
     let columns = Columns::of(line, header, &options.map)?;
+    records.set_width(width);
     Ok(Source::Table(records, columns))
 }
 

@@ -1,1 +1,564 @@
-//! Placeholder until the file is written.
+//! The life of a day: opened at midnight, planned when its window opens, worked off, closed.
+//!
+//! Whatever changes the book while the window is open is judged anew, and appended: who is planned
+//! keeps her place (DESIGN §6). What a closed day left behind is recorded with its first reasons, so
+//! that what carries goes out on following days and every "why" has an answer.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::book::contact::{CompanyNo, ContactId, Day, Moment};
+use crate::book::set::ContactSet;
+use crate::book::tag::{SeriesKind, TagId};
+use crate::cadence::plan::{self, Book, Limits, Plan, Reason, Round};
+use crate::control::Failure;
+use crate::desk::keeper::Keeper;
+use crate::feedback::entry::{By, RoundRecord, What};
+use crate::feedback::open::OpenClass;
+use crate::feedback::rule::{PendingOpen, Promote, Readers};
+use crate::store::ledger;
+
+/// The plan of the day in work.
+#[derive(Debug)]
+pub struct DayPlan {
+    /// Which day.
+    pub day: Day,
+    /// Its rounds.
+    pub rounds: Vec<RoundPlan>,
+    /// Whom to write to next, with the place of her round.
+    pub queue: VecDeque<(ContactId, usize)>,
+    /// Everybody in the queue, and whose letter was handed out and is not claimed yet.
+    pub queued: ContactSet,
+    /// Whether the window has closed.
+    pub closed: bool,
+}
+
+/// One round of the day in work.
+#[derive(Clone, Debug)]
+pub struct RoundPlan {
+    /// The batch.
+    pub tag: TagId,
+    /// Its rhythm.
+    pub kind: SeriesKind,
+    /// The day it fell due.
+    pub due: Day,
+    /// Who is not written to, by reason.
+    pub outcomes: Vec<(Reason, ContactSet)>,
+    /// Who is, or was, written to.
+    pub send: ContactSet,
+}
+
+impl RoundPlan {
+    /// Everybody who was judged.
+    #[must_use]
+    pub fn judged(&self) -> ContactSet {
+        let mut all = self.send.clone();
+        self.outcomes.iter().for_each(|(_, who)| all.add(who));
+        all
+    }
+
+    /// The reason for a contact who is not written to.
+    #[must_use]
+    pub fn reason(&self, id: ContactId) -> Option<&Reason> {
+        self.outcomes.iter().find(|(_, who)| who.contains(id)).map(|(reason, _)| reason)
+    }
+
+    /// Takes everybody of `who` out, wherever they are.
+    fn forget(&mut self, who: &ContactSet) {
+        self.send.subtract(who);
+        self.outcomes.iter_mut().for_each(|(_, set)| set.subtract(who));
+        self.outcomes.retain(|(_, set)| !set.is_empty());
+    }
+
+    /// Puts contacts under a reason, beside those already there.
+    fn put(&mut self, reason: &Reason, who: &ContactSet) {
+        if who.is_empty() {
+            return;
+        }
+        match self.outcomes.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, set)) => set.add(who),
+            None => self.outcomes.push((reason.clone(), who.clone())),
+        }
+    }
+
+    fn record(&self) -> RoundRecord {
+        let mut outcomes = Vec::with_capacity(self.outcomes.len() + 1);
+        if !self.send.is_empty() {
+            outcomes.push(("send".to_owned(), self.send.to_bytes()));
+        }
+        outcomes.extend(self.outcomes.iter().map(|(why, who)| (why.to_string(), who.to_bytes())));
+        RoundRecord { tag: self.tag, due: self.due, outcomes }
+    }
+}
+
+/// A round to be planned.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The batch.
+    pub tag: TagId,
+    /// Its rhythm.
+    pub kind: SeriesKind,
+    /// The day it fell due.
+    pub due: Day,
+    /// Who is to be judged.
+    pub targets: ContactSet,
+}
+
+impl DayPlan {
+    fn empty(day: Day) -> Self {
+        Self {
+            day,
+            rounds: Vec::new(),
+            queue: VecDeque::new(),
+            queued: ContactSet::new(),
+            closed: false,
+        }
+    }
+
+    /// The next contact to write to; she counts as queued until her letter is claimed or dropped.
+    pub fn pop(&mut self) -> Option<(ContactId, TagId, Day)> {
+        let (contact, place) = self.queue.pop_front()?;
+        self.rounds.get(place).map(|round| (contact, round.tag, round.due))
+    }
+
+    /// Puts a contact back whose letter was handed out and never claimed.
+    pub fn push_back(&mut self, contact: ContactId, tag: TagId, due: Day) {
+        let place = self.rounds.iter().position(|round| round.tag == tag && round.due == due);
+        if let Some(place) = place.filter(|_| self.queued.contains(contact)) {
+            self.queue.push_front((contact, place));
+        }
+    }
+
+    /// A contact's letter was claimed.
+    pub fn claimed(&mut self, contact: ContactId) {
+        self.queued.remove(contact);
+    }
+
+    /// A planned contact is not written to after all.
+    pub fn drop_contact(&mut self, contact: ContactId, tag: TagId, due: Day, reason: &Reason) {
+        let only: ContactSet = std::iter::once(contact).collect();
+        self.queued.remove(contact);
+        for round in self.rounds.iter_mut().filter(|r| r.tag == tag && r.due == due) {
+            round.forget(&only);
+            round.put(reason, &only);
+        }
+    }
+
+    /// Takes over what the planner says of those it was asked about.
+    fn take(&mut self, plan: &Plan, asked: &[Due]) {
+        for due in asked {
+            let place = self.place(due);
+            if let Some(round) = self.rounds.get_mut(place) {
+                round.forget(&due.targets);
+            }
+        }
+        for planned in &plan.rounds {
+            let place = self.rounds.iter().position(|r| r.tag == planned.tag && r.due == planned.due);
+            let Some(round) = place.and_then(|place| self.rounds.get_mut(place)) else { continue };
+            for (reason, who) in &planned.outcomes {
+                let elsewhere = match reason {
+                    Reason::AlreadyToday => who.and(&self.queued),
+                    _ => ContactSet::new(),
+                };
+                round.put(&Reason::OtherBatch, &elsewhere);
+                round.put(reason, &who.minus(&elsewhere));
+            }
+            round.send.add(&planned.send);
+        }
+        for (contact, planned) in &plan.order {
+            let Some(planned) = plan.rounds.get(*planned) else { continue };
+            let place = self.rounds.iter().position(|r| r.tag == planned.tag && r.due == planned.due);
+            if let Some(place) = place.filter(|_| self.queued.insert(*contact)) {
+                self.queue.push_back((*contact, place));
+            }
+        }
+    }
+
+    fn place(&mut self, due: &Due) -> usize {
+        let known = self.rounds.iter().position(|r| r.tag == due.tag && r.due == due.due);
+        known.unwrap_or_else(|| {
+            self.rounds.push(RoundPlan {
+                tag: due.tag,
+                kind: due.kind,
+                due: due.due,
+                outcomes: Vec::new(),
+                send: ContactSet::new(),
+            });
+            self.rounds.len() - 1
+        })
+    }
+}
+
+impl Keeper {
+    /// Does everything that is due at `now`: opens days, moves readers, plans, ends old letters.
+    ///
+    /// # Errors
+    /// When the store fails; nothing more may be sent then.
+    pub fn tick(&mut self, now: Moment) -> Result<(), Failure> {
+        self.open_days(now)?;
+        let today = self.day_of(now);
+        if self.store.state().opened != Some(today) {
+            return Ok(());
+        }
+        if matches!(self.config.promote, Promote::AfterHours(_)) {
+            self.promote(today, now)?;
+        }
+        self.expire(now)?;
+        let (opens, closes) = self.hours(today);
+        if now < opens {
+            return Ok(());
+        }
+        if self.day.as_ref().is_none_or(|plan| plan.day != today) {
+            self.freeze(today, now)?;
+        }
+        let open = now < closes;
+        if std::mem::take(&mut self.stale) && open {
+            self.refresh(now, true)?;
+        }
+        if !open && self.day.as_ref().is_some_and(|plan| !plan.closed) {
+            self.refresh(now, false)?;
+        }
+        Ok(())
+    }
+
+    /// When the window of a day opens and closes.
+    #[must_use]
+    pub fn hours(&self, day: Day) -> (Moment, Moment) {
+        let (zone, window) = (self.config.zone, self.config.window);
+        (window.opens(zone, day), window.closes(zone, day))
+    }
+
+    /// Whether letters may leave now.
+    #[must_use]
+    pub fn is_open(&self, now: Moment) -> bool {
+        let (opens, closes) = self.hours(self.day_of(now));
+        opens <= now && now < closes
+    }
+
+    /// The next instant after `now` at which something falls due.
+    #[must_use]
+    pub fn next_timer(&self, now: Moment) -> Moment {
+        let today = self.day_of(now);
+        let tomorrow = self.config.zone.start_of(today.plus(1));
+        let (opens, closes) = self.hours(today);
+        let (opens_next, _) = self.hours(today.plus(1));
+        let mut instants = vec![tomorrow, opens, closes];
+        let state = self.store.state();
+        instants.extend(state.living.values().filter_map(|living| living.until).map(|until| {
+            let (opens, closes) = self.hours(self.day_of(until));
+            if until < opens {
+                opens
+            } else if until >= closes {
+                opens_next.max(self.hours(self.day_of(until).plus(1)).0)
+            } else {
+                until
+            }
+        }));
+        if let Promote::AfterHours(hours) = self.config.promote {
+            let ripe = |(_, at): &(Day, Moment)| at.plus_seconds(i64::from(hours) * 3600);
+            instants.extend(state.pending.values().map(ripe));
+        }
+        instants.into_iter().filter(|at| *at > now).min().unwrap_or(tomorrow)
+    }
+
+    /// Opens today, and the days that were missed, at most `carry_days_max` back.
+    fn open_days(&mut self, now: Moment) -> Result<(), Failure> {
+        let today = self.day_of(now);
+        let back = today.plus(-i32::from(self.config.carry_days_max));
+        let first = match self.store.state().opened {
+            Some(opened) if opened >= today => return Ok(()),
+            Some(opened) => opened.plus(1).max(back),
+            None => today,
+        };
+        for day in first.0..=today.0 {
+            let day = Day(day);
+            self.close_day(now)?;
+            self.promote(day, now)?;
+            self.store.record(now, What::DayOpened { day })?;
+            self.day = None;
+            self.stale = true;
+        }
+        Ok(self.store.commit()?)
+    }
+
+    /// Closes the opened day, if it is not closed yet: who was planned and not claimed stopped at
+    /// the window.
+    fn close_day(&mut self, now: Moment) -> Result<(), Failure> {
+        let Some(day) = self.store.state().opened else { return Ok(()) };
+        if self.store.state().closed.as_ref().is_some_and(|(closed, _)| *closed >= day) {
+            return Ok(());
+        }
+        if self.day.as_ref().is_none_or(|plan| plan.day != day) {
+            self.day = Some(self.restored(day));
+        }
+        self.refresh(now, false)?;
+        let Some(plan) = self.day.take() else { return Ok(()) };
+        let rounds = plan.rounds.iter().map(RoundPlan::record).collect();
+        self.store.record(now, What::DayClosed { day, rounds })?;
+        Ok(())
+    }
+
+    /// Gives the reading tags that opens have earned.
+    fn promote(&mut self, day: Day, now: Moment) -> Result<(), Failure> {
+        let state = self.store.state();
+        if state.pending.is_empty() {
+            return Ok(());
+        }
+        let opens: Vec<PendingOpen> = state
+            .pending
+            .iter()
+            .map(|((contact, tag), (day, at))| PendingOpen {
+                contact: *contact,
+                tag: *tag,
+                class: OpenClass::Human,
+                day: *day,
+                at: *at,
+            })
+            .collect();
+        let readers = Readers {
+            promote: self.config.promote,
+            cadence: &self.config.cadence,
+            tags: &state.tags,
+            is_reader: &|contact, audience| state.reads(contact, audience),
+        };
+        for promotion in readers.promotions(&opens, day, now) {
+            let tag = self.tag(&promotion.tag.to_string(), now)?;
+            let by = By::Rule("reading".to_owned());
+            let contact = promotion.contact;
+            self.store.record(now, What::Tagged { contact, tag, day, by })?;
+        }
+        Ok(())
+    }
+
+    /// Ends letters that are too old for another attempt.
+    fn expire(&mut self, now: Moment) -> Result<(), Failure> {
+        let today = self.day_of(now);
+        let carry = i32::from(self.config.carry_days_max);
+        let old: Vec<_> = self
+            .store
+            .state()
+            .living
+            .values()
+            .filter(|living| living.until.is_some())
+            .filter(|living| {
+                today.since(living.letter.due) > carry
+                    || now > living.first_at.plus_seconds(48 * 3600)
+            })
+            .map(|living| living.letter)
+            .collect();
+        for letter in old {
+            self.store.record(now, What::Expired { letter })?;
+        }
+        Ok(self.store.commit()?)
+    }
+
+    /// Plans the day for the first time, or takes its plan up again after a restart.
+    fn freeze(&mut self, day: Day, now: Moment) -> Result<(), Failure> {
+        let known = self.store.state().frozen.as_ref().is_some_and(|(frozen, _)| *frozen == day);
+        self.day = Some(self.restored(day));
+        let (_, closes) = self.hours(day);
+        self.refresh(now, now < closes)?;
+        if let Some(plan) = self.day.as_ref().filter(|_| !known) {
+            let rounds = plan.rounds.iter().map(RoundPlan::record).collect();
+            self.store.record(now, What::PlanFrozen { day, rounds })?;
+            self.store.commit()?;
+        }
+        Ok(())
+    }
+
+    /// The frozen plan of a day as the store holds it, without a queue.
+    fn restored(&self, day: Day) -> DayPlan {
+        let mut plan = DayPlan::empty(day);
+        let state = self.store.state();
+        let Some((_, rounds)) = state.frozen.as_ref().filter(|(frozen, _)| *frozen == day) else {
+            return plan;
+        };
+        for record in rounds {
+            let Some(kind) = self.kind_of(record.tag) else { continue };
+            let (tag, due) = (record.tag, record.due);
+            let mut round =
+                RoundPlan { tag, kind, due, outcomes: Vec::new(), send: ContactSet::new() };
+            for (outcome, bytes) in &record.outcomes {
+                let who = ContactSet::from_bytes(bytes).unwrap_or_default();
+                match Reason::parse(outcome) {
+                    Some(reason) => round.put(&reason, &who),
+                    None => round.send.add(&who),
+                }
+            }
+            plan.rounds.push(round);
+        }
+        plan
+    }
+
+    /// Judges everybody who is not judged yet, and those whose reason may have passed; with `open`
+    /// false, whoever is still queued stops at the window.
+    fn refresh(&mut self, now: Moment, open: bool) -> Result<(), Failure> {
+        let Some(mut day) = self.day.take() else { return Ok(()) };
+        if !open {
+            day.queue.clear();
+            day.queued = ContactSet::new();
+            day.closed = true;
+        }
+        let mut asked = self.due(day.day);
+        for due in &mut asked {
+            let done = self.done(due.tag, due.due);
+            let round = day.rounds.iter().find(|r| r.tag == due.tag && r.due == due.due);
+            let Some(round) = round else { continue };
+            let mut settled = round.send.and(&done.or(&day.queued));
+            for (_, who) in round.outcomes.iter().filter(|(reason, _)| !revisable(reason)) {
+                settled.add(who);
+            }
+            due.targets.subtract(&settled);
+        }
+        asked.retain(|due| !due.targets.is_empty());
+        let plan = self.judge(day.day, &asked, open, &day.queued)?;
+        day.take(&plan, &asked);
+        self.day = Some(day);
+        let _ = now;
+        Ok(())
+    }
+
+    /// The rounds that go out on a day: those due, and those carried into it.
+    #[must_use]
+    pub fn due(&self, day: Day) -> Vec<Due> {
+        let mut rounds: BTreeMap<(Day, TagId), Due> = BTreeMap::new();
+        let state = self.store.state();
+        let due = self.config.cadence.due(day);
+        for tag in &state.tags {
+            let Some(batch) = &tag.batch else { continue };
+            if due.contains(&(batch.kind, batch.no)) {
+                let targets = state.members_by(tag.id, day);
+                rounds.insert((day, tag.id), Due { tag: tag.id, kind: batch.kind, due: day, targets });
+            }
+        }
+        for carried in self.carried_into(day) {
+            rounds.insert((carried.due, carried.tag), carried);
+        }
+        rounds.into_values().filter(|round| !round.targets.is_empty()).collect()
+    }
+
+    /// What the last closed day left to this one.
+    fn carried_into(&self, day: Day) -> Vec<Due> {
+        let Some((closed, rounds)) = &self.store.state().closed else { return Vec::new() };
+        if *closed >= day {
+            return Vec::new();
+        }
+        let alive = |record: &&RoundRecord| {
+            day.since(record.due) <= i32::from(self.config.carry_days_max)
+        };
+        let carried = rounds.iter().filter(alive).filter_map(|record| {
+            let sets: Vec<(&str, ContactSet)> = record
+                .outcomes
+                .iter()
+                .map(|(why, who)| (why.as_str(), ContactSet::from_bytes(who).unwrap_or_default()))
+                .collect();
+            let outcomes = sets.iter().map(|(why, who)| (*why, who));
+            let mut targets = plan::carried(outcomes, &self.done(record.tag, record.due));
+            targets.keep(self.store.state().members(record.tag)?);
+            let kind = self.kind_of(record.tag)?;
+            Some(Due { tag: record.tag, kind, due: record.due, targets })
+        });
+        carried.collect()
+    }
+
+    fn kind_of(&self, tag: TagId) -> Option<SeriesKind> {
+        self.store.state().tag(tag)?.batch.as_ref().map(|batch| batch.kind)
+    }
+
+    fn done(&self, tag: TagId, due: Day) -> ContactSet {
+        let round = self.store.state().rounds.get(&(due, tag));
+        round.map(|round| round.done.clone()).unwrap_or_default()
+    }
+
+    /// Asks the planner about these rounds, as of the state.
+    ///
+    /// # Errors
+    /// When a view cannot be evaluated or a timeline not read.
+    pub fn judge(
+        &self,
+        day: Day,
+        asked: &[Due],
+        open: bool,
+        queued: &ContactSet,
+    ) -> Result<Plan, Failure> {
+        let state = self.store.state();
+        let exclusions = asked
+            .iter()
+            .map(|due| self.exclusions(due.kind, &due.targets))
+            .collect::<Result<Vec<_>, Failure>>()?;
+        let done: Vec<ContactSet> = asked.iter().map(|due| self.done(due.tag, due.due)).collect();
+        let rounds: Vec<Round<'_>> = asked
+            .iter()
+            .zip(&exclusions)
+            .zip(&done)
+            .map(|((due, exclusions), done)| Round {
+                tag: due.tag,
+                kind: due.kind,
+                due: due.due,
+                targets: &due.targets,
+                done,
+                exclusions: exclusions.iter().map(|(name, who)| (name.as_str(), who)).collect(),
+                held: state.paused,
+                has_template: self.has_template(due),
+                window_open: open,
+            })
+            .collect();
+        let is_today = state.today.day == Some(day);
+        let mut already = if is_today { state.today.claimed.clone() } else { ContactSet::new() };
+        already.add(queued);
+        let mut queued_by_company: BTreeMap<CompanyNo, u32> = BTreeMap::new();
+        for row in queued.iter().filter_map(|id| state.contacts.row(id)) {
+            *queued_by_company.entry(row.company).or_default() += 1;
+        }
+        let taken = |company| {
+            let claimed = state.today.by_company.get(&company).filter(|_| is_today);
+            let queued = queued_by_company.get(&company);
+            claimed.copied().unwrap_or(0) + queued.copied().unwrap_or(0)
+        };
+        let claimed = if is_today { state.today.claimed.len() } else { 0 };
+        let spent = u32::try_from(claimed + queued.len()).unwrap_or(u32::MAX);
+        let limits = Limits {
+            day_left: self.config.day_max.map(|max| max.saturating_sub(spent)),
+            ..self.config.limits
+        };
+        let book = Book {
+            suppressed: &state.suppressed,
+            waiting: &state.waiting,
+            in_flight: &ledger::in_flight(state),
+            already_today: &already,
+            last: &state.contacts.last,
+            last_silent: &state.contacts.last_silent,
+            company: &state.contacts.company,
+            rank: &state.contacts.rank,
+            company_taken: &taken,
+            first_given: &|contact, tags| self.first_given(contact, tags),
+        };
+        Ok(plan::plan(day, &rounds, &book, &limits))
+    }
+
+    fn has_template(&self, due: &Due) -> bool {
+        let tag = self.store.state().tag(due.tag);
+        tag.and_then(|tag| tag.batch.as_ref()).is_some_and(|batch| {
+            self.config
+                .templates
+                .pick(&batch.audience, batch.kind, ContactId(0), due.due)
+                .is_some()
+        })
+    }
+
+    /// Which of these tags a contact was given first.
+    fn first_given(&self, contact: ContactId, tags: &[TagId]) -> TagId {
+        let timeline = self.store.timeline(contact).unwrap_or_default();
+        let given = timeline.iter().flat_map(|entry| match &entry.what {
+            What::Imported { tags, .. } => tags.clone(),
+            What::Tagged { tag, .. } => vec![*tag],
+            _ => Vec::new(),
+        });
+        let first = given.into_iter().find(|tag| tags.contains(tag));
+        first.or_else(|| tags.first().copied()).unwrap_or(TagId(0))
+    }
+}
+
+/// Whether a reason may pass while the day lasts.
+fn revisable(reason: &Reason) -> bool {
+    reason.carries()
+}

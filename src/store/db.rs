@@ -1,1 +1,559 @@
-//! Placeholder until the file is written.
+//! The store: journal, memory and state as one. Synchronous; one thread owns it.
+//!
+//! A change is an [`Entry`]: [`Store::record`] gives it a sequence and folds it in, and
+//! [`Store::commit`] makes everything recorded since the last commit durable with one write and one
+//! sync. Only then may anybody be answered.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::book::address::Address;
+use crate::book::contact::{CompanyNo, Contact, ContactId, Day, Moment};
+use crate::book::set::ContactSet;
+use crate::book::view::AddressLeaf;
+use crate::feedback::entry::{Entry, RoundRecord, What};
+use crate::store::fresh::{self, CONTACTS_PER_PAGE, EVENTS_PAGE, Fresh, NAMES_PER_PAGE, SET_CHUNK};
+use crate::store::journal::{Journal, JournalError, Reader, TornTail};
+use crate::store::load;
+use crate::store::pages::{Pages, PagesError};
+use crate::store::record::{self, Field};
+use crate::store::state::{State, stored_key};
+
+/// sled's own cache; the pages that are asked for again and again are few.
+const SLED_CACHE_BYTES: u64 = 16 << 20;
+/// The memory is written when this much of it is fresh: bounds both RAM and the replay at a start.
+const FRESH_BYTES_MAX: usize = 8 << 20;
+/// And at the latest after so many entries.
+const FRESH_ENTRIES_MAX: u64 = 200_000;
+/// Decoded pages kept at hand.
+const CACHED_PAGES_MAX: usize = 64;
+/// The first line of the identity file.
+const IDENTITY: &str = "tradewind store 1";
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is none.
+    #[error("no store at {0}")]
+    Missing(PathBuf),
+    /// `init` on something that is there already.
+    #[error("{0} holds a store already")]
+    Exists(PathBuf),
+    /// The identity file says something else.
+    #[error("{path}: {why}")]
+    Foreign {
+        /// The identity file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Another process holds it.
+    #[error("the store {path} is in use by process {holder}")]
+    Locked {
+        /// The store.
+        path: PathBuf,
+        /// The holder's process id, as it wrote it down.
+        holder: String,
+    },
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The memory, after it was rebuilt once and failed again.
+    #[error("{0}")]
+    Pages(#[from] PagesError),
+    /// A file.
+    #[error("{path}: {error}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+impl StoreError {
+    /// The exit code, after sysexits(3).
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Missing(_) | Self::Foreign { .. } | Self::Journal(_) => 78,
+            Self::Exists(_) => 73,
+            Self::Locked { .. } => 75,
+            Self::Pages(_) | Self::Io { .. } => 74,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn fix(&self) -> String {
+        match self {
+            Self::Missing(path) => format!(
+                "check that its disk is mounted; only if this is a first start, make one with \
+                 `tradewind init --store {}`",
+                path.display()
+            ),
+            Self::Exists(_) => "use it as it is, or name another directory".to_owned(),
+            Self::Foreign { .. } => {
+                "name the right directory, or use the tradewind version that wrote it".to_owned()
+            }
+            Self::Locked { .. } => {
+                "wait for that process, or ask the daemon over its control socket".to_owned()
+            }
+            Self::Journal(_) => {
+                "do not delete anything: restore the journal from its backup or mirror".to_owned()
+            }
+            Self::Pages(_) => "check disk space and permissions, then start again".to_owned(),
+            Self::Io { .. } => "check permissions, free space and the disk itself".to_owned(),
+        }
+    }
+}
+
+/// What was found at an open, for the log.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// A torn tail that was cut off.
+    pub torn: Option<TornTail>,
+    /// Why the memory was rebuilt from the journal.
+    pub rebuilt: Option<String>,
+    /// Entries replayed.
+    pub replayed: u64,
+}
+
+/// One address pattern and who matches it.
+#[derive(Debug)]
+struct Watched {
+    hash: u64,
+    leaf: AddressLeaf,
+    set: ContactSet,
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    journal: Journal,
+    pages: Pages,
+    state: State,
+    fresh: Fresh,
+    watched: Vec<Watched>,
+    cache: RefCell<HashMap<u32, Arc<Vec<Entry>>>>,
+    dirty: bool,
+    _lock: File,
+}
+
+impl Store {
+    /// Makes a new, empty store.
+    ///
+    /// # Errors
+    /// When there is one already, or the directory cannot be written.
+    pub fn init(dir: &Path, now: Moment, id: [u8; 16]) -> Result<(), StoreError> {
+        let identity = dir.join("store-id");
+        if identity.exists() || dir.join("journal").exists() {
+            return Err(StoreError::Exists(dir.to_owned()));
+        }
+        fs::create_dir_all(dir).map_err(|error| at(dir, error))?;
+        let mut journal = Journal::create(&dir.join("journal"), id)?;
+        journal.push(&Entry { at: now, what: What::StoreCreated { store: id } });
+        journal.commit()?;
+        let text = format!("{IDENTITY}\n{}\n", data_encoding::HEXLOWER.encode(&id));
+        let write = || -> io::Result<()> {
+            let mut file = File::create_new(&identity)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            File::open(dir)?.sync_all()
+        };
+        write().map_err(|error| at(&identity, error))
+    }
+
+    /// Opens a store that exists, replaying what the memory does not hold yet.
+    ///
+    /// `leaves` are the address patterns of the configured views; `progress` is told how many
+    /// entries were replayed.
+    ///
+    /// # Errors
+    /// When it is missing, foreign, locked or damaged: never a silent new one.
+    pub fn open(
+        dir: &Path,
+        leaves: Vec<AddressLeaf>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(Self, Opening), StoreError> {
+        let id = identity(dir)?;
+        let lock = lock(dir)?;
+        let mut opening = Opening::default();
+        let (pages, state, watched, applied) = match remember(dir, id, &leaves) {
+            Ok(found) => found,
+            Err(why) => {
+                opening.rebuilt = Some(why.to_string());
+                set_aside(dir)?;
+                remember(dir, id, &leaves)?
+            }
+        };
+        let (journal, opened) = Journal::open(&dir.join("journal"), applied)?;
+        opening.torn = opened.torn;
+        let mut store = Self {
+            dir: dir.to_owned(),
+            journal,
+            pages,
+            state,
+            fresh: Fresh::default(),
+            watched,
+            cache: RefCell::default(),
+            dirty: false,
+            _lock: lock,
+        };
+        for found in Reader::open(&dir.join("journal"))?.read_from(applied + 1)? {
+            let (seq, entry) = found?;
+            store.fold(seq, &entry)?;
+            opening.replayed += 1;
+            if store.is_full() {
+                store.settle_to(seq)?;
+                progress(opening.replayed);
+            }
+        }
+        store.watch(leaves)?;
+        Ok((store, opening))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Everything the fold of its entries knows.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Records an entry: part of the next [`Self::commit`], and folded in at once.
+    ///
+    /// # Errors
+    /// When a page that must be completed cannot be read.
+    pub fn record(&mut self, at: Moment, what: What) -> Result<u64, StoreError> {
+        let entry = Entry { at, what };
+        let seq = self.journal.push(&entry);
+        self.dirty = true;
+        self.fold(seq, &entry)?;
+        Ok(seq)
+    }
+
+    /// Makes everything recorded durable. After an error the store must not be used any more.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        if !std::mem::take(&mut self.dirty) {
+            return Ok(());
+        }
+        let seq = self.journal.commit()?;
+        if self.is_full() { self.settle_to(seq) } else { Ok(()) }
+    }
+
+    /// Writes the memory, so that the next start has nothing to replay.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        self.commit()?;
+        if self.fresh.entries > 0 {
+            let seq = self.journal.last();
+            self.settle_to(seq)?;
+        }
+        Ok(self.pages.flush()?)
+    }
+
+    fn is_full(&self) -> bool {
+        self.fresh.bytes >= FRESH_BYTES_MAX || self.fresh.entries >= FRESH_ENTRIES_MAX
+    }
+
+    fn settle_to(&mut self, seq: u64) -> Result<(), StoreError> {
+        let sets: Vec<(u64, ContactSet)> =
+            self.watched.iter().map(|watched| (watched.hash, watched.set.clone())).collect();
+        let mut changes = self.fresh.changes(seq, &self.state, &sets);
+        let mut hashes = Vec::new();
+        self.watched.iter().map(|watched| watched.hash).collect::<Vec<_>>().put(&mut hashes);
+        changes.put(b"L", &hashes);
+        self.pages.write(changes, seq)?;
+        let touched = std::mem::take(&mut self.fresh);
+        let mut cache = self.cache.borrow_mut();
+        for page in touched.contacts.keys() {
+            cache.remove(page);
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, seq: u64, entry: &Entry) -> Result<(), StoreError> {
+        self.state.apply(entry);
+        self.fresh.note(seq, entry, &self.state, &self.pages)?;
+        if let What::Imported { contact, address, .. } = &entry.what {
+            let key = stored_key(address);
+            for (number, watched) in self.watched.iter_mut().enumerate() {
+                if watched.leaf.matches(&key) && watched.set.insert(*contact) {
+                    self.fresh.leaves.insert((number, contact.0 / SET_CHUNK));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Watches these address patterns from now on; those not watched before are searched for in
+    /// the whole book.
+    ///
+    /// # Errors
+    /// When the book cannot be read.
+    pub fn watch(&mut self, leaves: Vec<AddressLeaf>) -> Result<(), StoreError> {
+        let mut old = std::mem::take(&mut self.watched);
+        let mut unknown = Vec::new();
+        for leaf in leaves {
+            let hash = hash_of(&leaf);
+            if let Some(at) = old.iter().position(|watched| watched.hash == hash) {
+                self.watched.push(old.swap_remove(at));
+            } else {
+                unknown.push(self.watched.len());
+                self.watched.push(Watched { hash, leaf, set: ContactSet::new() });
+            }
+        }
+        if unknown.is_empty() && old.is_empty() {
+            return Ok(());
+        }
+        let mut watched = std::mem::take(&mut self.watched);
+        self.each_contact(|id, address| {
+            let key = stored_key(address);
+            for at in &unknown {
+                if let Some(new) = watched.get_mut(*at).filter(|new| new.leaf.matches(&key)) {
+                    new.set.insert(id);
+                }
+            }
+        })?;
+        self.watched = watched;
+        let chunks = self.state.contacts.len().div_ceil(SET_CHUNK);
+        for number in 0..self.watched.len() {
+            self.fresh.leaves.extend((0..chunks).map(|chunk| (number, chunk)));
+        }
+        self.fresh.entries = self.fresh.entries.max(1);
+        Ok(())
+    }
+
+    /// Who matches an address pattern, by its key.
+    #[must_use]
+    pub fn leaf(&self, key: &str) -> Option<&ContactSet> {
+        self.watched.iter().find(|watched| watched.leaf.key() == key).map(|watched| &watched.set)
+    }
+
+    /// One contact.
+    ///
+    /// # Errors
+    /// When its page cannot be read.
+    pub fn contact(&self, id: ContactId) -> Result<Option<Contact>, StoreError> {
+        let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
+        let page = self.page(id.0 / CONTACTS_PER_PAGE)?;
+        Ok(page.get(slot).and_then(as_contact))
+    }
+
+    /// A company's key.
+    ///
+    /// # Errors
+    /// When its page cannot be read.
+    pub fn company_key(&self, no: CompanyNo) -> Result<String, StoreError> {
+        let page = no.0 / NAMES_PER_PAGE;
+        let slot = (no.0 % NAMES_PER_PAGE) as usize;
+        if let Some(names) = self.fresh.names.get(&page) {
+            return Ok(names.get(slot).cloned().unwrap_or_default());
+        }
+        Ok(fresh::read_names(page, &self.pages)?.into_iter().nth(slot).unwrap_or_default())
+    }
+
+    /// Calls `each` with every contact and its address, in id order.
+    ///
+    /// # Errors
+    /// When a page cannot be read.
+    pub fn each_contact(&self, mut each: impl FnMut(ContactId, &str)) -> Result<(), StoreError> {
+        for page in 0..self.state.contacts.len().div_ceil(CONTACTS_PER_PAGE) {
+            let entries = match self.fresh.contacts.get(&page) {
+                Some(entries) => entries,
+                None => &fresh::read_contacts(page, &self.pages)?,
+            };
+            for entry in entries {
+                if let What::Imported { contact, address, .. } = &entry.what {
+                    each(*contact, address);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What happened to a contact, in order: how it came first.
+    ///
+    /// # Errors
+    /// When its pages cannot be read.
+    pub fn timeline(&self, id: ContactId) -> Result<Vec<Entry>, StoreError> {
+        let page = id.0 / EVENTS_PAGE;
+        let mut events: Vec<(u64, Entry)> = Vec::new();
+        let mut take = |bytes: &[u8]| {
+            let found = decode_events(bytes, id);
+            events.extend(found.ok_or_else(|| PagesError::Damaged(format!("events {page}")))?);
+            Ok::<(), PagesError>(())
+        };
+        self.pages.scan(&fresh::name(b'e', page), 15, |_, bytes| take(&bytes))?;
+        for (_, bytes) in self.fresh.events.range((page, 0)..=(page, u16::MAX)) {
+            take(bytes)?;
+        }
+        events.sort_by_key(|(seq, _)| *seq);
+        let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
+        let first = self.page(id.0 / CONTACTS_PER_PAGE)?.get(slot).cloned();
+        let mut all: Vec<Entry> = first.into_iter().collect();
+        all.extend(events.into_iter().map(|(_, entry)| entry));
+        all.sort_by_key(|entry| entry.at);
+        Ok(all)
+    }
+
+    /// What a closed day left behind.
+    ///
+    /// # Errors
+    /// When its page cannot be read.
+    pub fn closed_day(&self, day: Day) -> Result<Option<Vec<RoundRecord>>, StoreError> {
+        let bytes = match self.fresh.days.get(&day) {
+            Some(bytes) => Some(bytes.clone()),
+            None => self.pages.get(&fresh::day_name(day))?,
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
+        match record::decode(&mut bytes.as_slice()) {
+            Ok(Entry { what: What::DayClosed { rounds, .. }, .. }) => Ok(Some(rounds)),
+            _ => Err(PagesError::Damaged(format!("day {day}")).into()),
+        }
+    }
+
+    fn page(&self, page: u32) -> Result<Arc<Vec<Entry>>, StoreError> {
+        if let Some(entries) = self.fresh.contacts.get(&page) {
+            return Ok(Arc::new(entries.clone()));
+        }
+        let mut cache = self.cache.borrow_mut();
+        if let Some(entries) = cache.get(&page) {
+            return Ok(Arc::clone(entries));
+        }
+        if cache.len() >= CACHED_PAGES_MAX {
+            cache.clear();
+        }
+        let entries = Arc::new(fresh::read_contacts(page, &self.pages)?);
+        cache.insert(page, Arc::clone(&entries));
+        Ok(entries)
+    }
+}
+
+fn decode_events(mut bytes: &[u8], id: ContactId) -> Option<Vec<(u64, Entry)>> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let seq = u64::get(&mut bytes).ok()?;
+        let entry = record::decode(&mut bytes).ok()?;
+        if entry.what.contact() == Some(id) {
+            found.push((seq, entry));
+        }
+    }
+    Some(found)
+}
+
+fn as_contact(entry: &Entry) -> Option<Contact> {
+    let What::Imported { contact, address, company, kind, rank, import, card, .. } = &entry.what
+    else {
+        return None;
+    };
+    Some(Contact {
+        id: *contact,
+        address: Address::stored(address)?,
+        company: *company,
+        kind: *kind,
+        rank: *rank,
+        created: entry.at,
+        import: *import,
+        card: card.clone(),
+    })
+}
+
+type Remembered = (Pages, State, Vec<Watched>, u64);
+
+/// Opens the memory and loads what it holds; an empty one holds nothing up to sequence 0.
+fn remember(dir: &Path, id: [u8; 16], leaves: &[AddressLeaf]) -> Result<Remembered, PagesError> {
+    let pages = Pages::open(&dir.join("sled"), id, SLED_CACHE_BYTES)?;
+    let applied = pages.applied()?;
+    if applied == 0 {
+        return Ok((pages, State::default(), Vec::new(), 0));
+    }
+    let state = load::load(&pages)?;
+    let kept = pages.get(b"L")?.unwrap_or_default();
+    let kept = Vec::<u64>::get(&mut kept.as_slice()).unwrap_or_default();
+    let mut watched = Vec::new();
+    for leaf in leaves {
+        let hash = hash_of(leaf);
+        if kept.contains(&hash) {
+            let set = load::leaf(&pages, hash)?;
+            watched.push(Watched { hash, leaf: leaf.clone(), set });
+        }
+    }
+    Ok((pages, state, watched, applied))
+}
+
+fn hash_of(leaf: &AddressLeaf) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(leaf.key().as_bytes())
+}
+
+fn set_aside(dir: &Path) -> Result<(), StoreError> {
+    let sled = dir.join("sled");
+    let aside = dir.join("sled.damaged");
+    if aside.exists() {
+        fs::remove_dir_all(&aside).map_err(|error| at(&aside, error))?;
+    }
+    if sled.exists() {
+        fs::rename(&sled, &aside).map_err(|error| at(&sled, error))?;
+    }
+    Ok(())
+}
+
+fn identity(dir: &Path) -> Result<[u8; 16], StoreError> {
+    let path = dir.join("store-id");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(StoreError::Missing(dir.to_owned()));
+        }
+        Err(error) => return Err(at(&path, error)),
+    };
+    let foreign = |why: &str| StoreError::Foreign { path: path.clone(), why: why.to_owned() };
+    let (head, id) = text.trim_end().split_once('\n').ok_or_else(|| foreign("not two lines"))?;
+    if head != IDENTITY {
+        return Err(foreign(&format!("says {head:?}, this version writes {IDENTITY:?}")));
+    }
+    let id = data_encoding::HEXLOWER.decode(id.as_bytes()).ok();
+    id.and_then(|id| <[u8; 16]>::try_from(id).ok()).ok_or_else(|| foreign("holds no store id"))
+}
+
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let mut options = File::options();
+    let mut file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|error| at(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
+            return Err(StoreError::Locked { path: dir.to_owned(), holder });
+        }
+        Err(fs::TryLockError::Error(error)) => return Err(at(&path, error)),
+    }
+    file.set_len(0).map_err(|error| at(&path, error))?;
+    writeln!(file, "{}", std::process::id()).map_err(|error| at(&path, error))?;
+    Ok(file)
+}
+
+fn at(path: &Path, error: io::Error) -> StoreError {
+    StoreError::Io { path: path.to_owned(), error }
+}

@@ -1,1 +1,255 @@
-//! Placeholder until the file is written.
+//! sled, kept in bounds: the memory we query, never the truth.
+//!
+//! One tree; every change of the memory is one atomic batch that also carries `applied`, the last
+//! journal sequence it holds. What is stored under a name is a blob: compressed when that helps,
+//! checksummed, and cut into values below 4 KiB, because larger ones end in blob files that are
+//! never synced. sled may panic on damaged files: every call is made behind [`guarded`], and the
+//! answer to any trouble is to set the directory aside and rebuild it from the journal.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+/// Bytes of payload in one sled value.
+const SLICE_MAX: usize = 3_900;
+/// Version of everything stored under names; a store with another one is rebuilt.
+const FORMAT: u8 = 1;
+const APPLIED: &[u8] = b"!applied";
+const OWNER: &[u8] = b"!owner";
+
+/// Why the memory cannot be used; the journal can always rebuild it.
+#[derive(Debug, thiserror::Error)]
+pub enum PagesError {
+    /// sled says so.
+    #[error("sled: {0}")]
+    Sled(#[from] sled::Error),
+    /// sled panicked.
+    #[error("sled panicked: {0}")]
+    Panicked(String),
+    /// What was read is not what was written.
+    #[error("sled holds a damaged value under {0}")]
+    Damaged(String),
+    /// Written by another version, or for another store.
+    #[error("sled holds the memory of another store or version")]
+    Foreign,
+}
+
+/// An open sled memory.
+#[derive(Debug)]
+pub struct Pages {
+    db: sled::Db,
+}
+
+/// Changes that become visible together.
+#[derive(Debug, Default)]
+pub struct Changes {
+    batch: sled::Batch,
+    /// Bytes of payload so far.
+    pub bytes: usize,
+}
+
+impl Changes {
+    /// Puts a blob under a name (not longer than a few bytes).
+    pub fn put(&mut self, name: &[u8], payload: &[u8]) {
+        let packed = lz4_flex::compress_prepend_size(payload);
+        let (flag, body) =
+            if packed.len() < payload.len() { (1_u8, packed.as_slice()) } else { (0_u8, payload) };
+        let slices = body.len().div_ceil(SLICE_MAX).max(1);
+        let count = u16::try_from(slices).unwrap_or(u16::MAX).to_be_bytes();
+        self.bytes += body.len();
+        for at in 0..slices {
+            let slice = body.chunks(SLICE_MAX).nth(at).unwrap_or_default();
+            let mut value = Vec::with_capacity(slice.len() + 7);
+            value.push(flag);
+            value.extend_from_slice(&count);
+            let mut sum = crc32fast::Hasher::new();
+            sum.update(&value);
+            sum.update(name);
+            sum.update(slice);
+            value.extend_from_slice(&sum.finalize().to_be_bytes());
+            value.extend_from_slice(slice);
+            self.batch.insert(slice_key(name, at), value);
+        }
+    }
+}
+
+fn slice_key(name: &[u8], at: usize) -> Vec<u8> {
+    let mut key = Vec::with_capacity(name.len() + 2);
+    key.extend_from_slice(name);
+    key.extend_from_slice(&u16::try_from(at).unwrap_or(u16::MAX).to_be_bytes());
+    key
+}
+
+impl Pages {
+    /// Opens (or makes) the memory of store `owner` in `dir`.
+    ///
+    /// # Errors
+    /// Any [`PagesError`]: set the directory aside and rebuild.
+    pub fn open(dir: &Path, owner: [u8; 16], cache_bytes: u64) -> Result<Self, PagesError> {
+        remove_unfinished_snapshots(dir);
+        let db = guarded(|| {
+            sled::Config::new()
+                .path(dir)
+                .cache_capacity(cache_bytes)
+                .flush_every_ms(Some(1_000))
+                .open()
+        })?;
+        let pages = Self { db };
+        let mut mark = vec![FORMAT];
+        mark.extend_from_slice(&owner);
+        match guarded(|| pages.db.get(OWNER))? {
+            Some(found) if found != mark.as_slice() => Err(PagesError::Foreign),
+            Some(_) => Ok(pages),
+            None if !pages.db.is_empty() => Err(PagesError::Foreign),
+            None => {
+                guarded(|| pages.db.insert(OWNER, mark.clone()))?;
+                Ok(pages)
+            }
+        }
+    }
+
+    /// The last journal sequence whose effect is in here; 0 for an empty memory.
+    ///
+    /// # Errors
+    /// When sled cannot read.
+    pub fn applied(&self) -> Result<u64, PagesError> {
+        let value = guarded(|| self.db.get(APPLIED))?;
+        let bytes = value.as_deref().and_then(|bytes| bytes.first_chunk::<8>().copied());
+        Ok(bytes.map_or(0, u64::from_be_bytes))
+    }
+
+    /// Makes changes visible, all or none, together with the sequence they reach to.
+    ///
+    /// # Errors
+    /// When sled cannot write (a full disk is sticky until the process ends).
+    pub fn write(&self, changes: Changes, applied: u64) -> Result<(), PagesError> {
+        let mut batch = changes.batch;
+        batch.insert(APPLIED, &applied.to_be_bytes());
+        guarded(|| self.db.apply_batch(batch))
+    }
+
+    /// Waits until sled has handed its log to the disk.
+    ///
+    /// # Errors
+    /// When sled cannot write.
+    pub fn flush(&self) -> Result<(), PagesError> {
+        guarded(|| self.db.flush().map(|_| ()))
+    }
+
+    /// The blob under a name.
+    ///
+    /// # Errors
+    /// When sled cannot read, or the value is damaged.
+    pub fn get(&self, name: &[u8]) -> Result<Option<Vec<u8>>, PagesError> {
+        let Some(first) = guarded(|| self.db.get(slice_key(name, 0)))? else { return Ok(None) };
+        let (flag, count, slice) = unwrap_value(name, &first)?;
+        let mut body = slice.to_vec();
+        for at in 1..usize::from(count) {
+            let next = guarded(|| self.db.get(slice_key(name, at)))?;
+            let next = next.ok_or_else(|| damaged(name))?;
+            body.extend_from_slice(unwrap_value(name, &next)?.2);
+        }
+        unpack(name, flag, body).map(Some)
+    }
+
+    /// All blobs whose name begins with `prefix` and has `length` bytes, in order of their names.
+    ///
+    /// # Errors
+    /// From `each`, or when sled cannot read, or a value is damaged.
+    pub fn scan<E: From<PagesError>>(
+        &self,
+        prefix: &[u8],
+        length: usize,
+        mut each: impl FnMut(&[u8], Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut iter = self.db.scan_prefix(prefix);
+        let mut open: Option<(Vec<u8>, u8, Vec<u8>)> = None;
+        while let Some(found) = guarded_next(&mut iter) {
+            let (key, value) = found?;
+            let Some((name, slice_no)) = key.split_at_checked(length) else { continue };
+            let Some(slice_no) = slice_no.first_chunk::<2>().copied().map(u16::from_be_bytes)
+            else {
+                continue;
+            };
+            let (flag, count, slice) = unwrap_value(name, &value)?;
+            if slice_no == 0 {
+                if let Some((name, flag, body)) = open.take() {
+                    each(&name, unpack(&name, flag, body)?)?;
+                }
+                open = Some((name.to_vec(), flag, slice.to_vec()));
+            } else if let Some((_, _, body)) = open.as_mut().filter(|_| slice_no < count) {
+                body.extend_from_slice(slice);
+            }
+        }
+        if let Some((name, flag, body)) = open {
+            each(&name, unpack(&name, flag, body)?)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes on disk, as sled tells.
+    ///
+    /// # Errors
+    /// When sled cannot tell.
+    pub fn bytes_on_disk(&self) -> Result<u64, PagesError> {
+        guarded(|| self.db.size_on_disk())
+    }
+}
+
+fn unwrap_value<'a>(name: &[u8], value: &'a [u8]) -> Result<(u8, u16, &'a [u8]), PagesError> {
+    let head = value.first_chunk::<7>().ok_or_else(|| damaged(name))?;
+    let [flag, high, low, a, b, c, d] = *head;
+    let slice = value.get(7..).unwrap_or_default();
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&[flag, high, low]);
+    sum.update(name);
+    sum.update(slice);
+    if sum.finalize() != u32::from_be_bytes([a, b, c, d]) {
+        return Err(damaged(name));
+    }
+    Ok((flag, u16::from_be_bytes([high, low]), slice))
+}
+
+fn unpack(name: &[u8], flag: u8, body: Vec<u8>) -> Result<Vec<u8>, PagesError> {
+    match flag {
+        0 => Ok(body),
+        _ => lz4_flex::decompress_size_prepended(&body).map_err(|_| damaged(name)),
+    }
+}
+
+fn damaged(name: &[u8]) -> PagesError {
+    PagesError::Damaged(String::from_utf8_lossy(name).escape_default().to_string())
+}
+
+/// A kill while sled writes its snapshot leaves `snap.*.generating`, and every later open fails
+/// (sled #1527); without the file it replays its log.
+fn remove_unfinished_snapshots(dir: &Path) {
+    let Ok(files) = std::fs::read_dir(dir) else { return };
+    for file in files.flatten() {
+        if file.file_name().to_string_lossy().ends_with(".generating") {
+            let _ = std::fs::remove_file(file.path());
+        }
+    }
+}
+
+/// Calls into sled; a panic in there becomes an error.
+fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, PagesError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => Ok(result?),
+        Err(panic) => Err(PagesError::Panicked(told(&*panic))),
+    }
+}
+
+fn guarded_next(iter: &mut sled::Iter) -> Option<Result<(sled::IVec, sled::IVec), PagesError>> {
+    match catch_unwind(AssertUnwindSafe(|| iter.next())) {
+        Ok(found) => found.map(|result| result.map_err(PagesError::from)),
+        Err(panic) => Some(Err(PagesError::Panicked(told(&*panic)))),
+    }
+}
+
+fn told(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

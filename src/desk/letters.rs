@@ -1,0 +1,417 @@
+//! Letters: handed out composed, claimed, settled, and what their readers do.
+
+use std::sync::Arc;
+
+use chrono::TimeZone;
+
+use crate::book::contact::{Contact, ContactId, Moment};
+use crate::book::tag::BatchTag;
+use crate::cadence::plan::Reason;
+use crate::control::Failure;
+use crate::desk::keeper::Keeper;
+use crate::feedback::entry::{Cause, LetterId, Target, Via, What};
+use crate::feedback::open::Fetch;
+use crate::feedback::verdict::{Verdict, next_attempt};
+use crate::letter::compose::{Envelope, Mailbox, compose};
+use crate::letter::template::{Template, Vars};
+use crate::letter::token::TokenKind;
+use crate::store::ledger::{self, Claiming, Refusal};
+
+/// One letter, ready to leave.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Which.
+    pub letter: LetterId,
+    /// Which attempt.
+    pub attempt: u16,
+    /// Its recipient, `local@domain`.
+    pub to: String,
+    /// Where its bounces go.
+    pub return_path: String,
+    /// Its bytes.
+    pub message: Vec<u8>,
+}
+
+impl Keeper {
+    /// Up to `room` letters to send now: retries that are due first, then the day's plan.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn hand_out(&mut self, now: Moment, room: usize) -> Result<Vec<Ready>, Failure> {
+        let mut ready = Vec::new();
+        if self.store.state().paused || !self.is_open(now) {
+            return Ok(ready);
+        }
+        let due: Vec<LetterId> = self
+            .store
+            .state()
+            .living
+            .values()
+            .filter(|living| living.until.is_some_and(|until| until <= now))
+            .map(|living| living.letter)
+            .filter(|letter| !self.retrying.contains(letter))
+            .take(room)
+            .collect();
+        for letter in due {
+            if let Some(one) = self.prepare(letter, now)? {
+                self.retrying.insert(letter);
+                ready.push(one);
+            }
+        }
+        while ready.len() < room {
+            let Some((contact, tag, due)) = self.day.as_mut().and_then(|day| day.pop()) else {
+                break;
+            };
+            ready.extend(self.prepare(LetterId { contact, tag, due }, now)?);
+        }
+        self.store.commit()?;
+        Ok(ready)
+    }
+
+    /// Composes a letter; one that cannot be composed ends here, with the reason on its timeline.
+    fn prepare(&mut self, letter: LetterId, now: Moment) -> Result<Option<Ready>, Failure> {
+        match self.compose(letter, now)? {
+            Ok(ready) => Ok(Some(ready)),
+            Err(why) => {
+                let reason = format!("{}: {why}", Reason::NoTemplate);
+                self.store.record(now, What::Withdrawn { letter, reason })?;
+                self.drop_from_plan(letter, &Reason::NoTemplate);
+                Ok(None)
+            }
+        }
+    }
+
+    fn drop_from_plan(&mut self, letter: LetterId, reason: &Reason) {
+        if let Some(day) = &mut self.day {
+            day.drop_contact(letter.contact, letter.tag, letter.due, reason);
+        }
+    }
+
+    /// The exact bytes of a letter, as it would leave now; the inner error says why there are none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn compose(
+        &mut self,
+        letter: LetterId,
+        now: Moment,
+    ) -> Result<Result<Ready, String>, Failure> {
+        let Some(contact) = self.store.contact(letter.contact)? else {
+            return Ok(Err("no such contact".to_owned()));
+        };
+        let state = self.store.state();
+        let living = state.living.get(&letter.contact).filter(|living| living.letter == letter);
+        let (date, attempt) =
+            living.map_or((now, 1), |living| (living.first_at, living.attempts.saturating_add(1)));
+        let kept = living.map(|living| living.template);
+        let Some(batch) = state.tag(letter.tag).and_then(|tag| tag.batch.clone()) else {
+            return Ok(Err("no such batch".to_owned()));
+        };
+        let template = match kept {
+            Some(hash) => self.template_by_hash(hash),
+            None => None,
+        };
+        let picked =
+            self.config.templates.pick(&batch.audience, batch.kind, letter.contact, letter.due);
+        let Some(template) = template.as_deref().or(picked) else {
+            return Ok(Err("no template".to_owned()));
+        };
+        Ok(self.bytes(letter, &contact, &batch, template, date).map(|message| Ready {
+            letter,
+            attempt,
+            to: contact.address.as_str().to_owned(),
+            return_path: self.return_path(),
+            message,
+        }))
+    }
+
+    fn return_path(&self) -> String {
+        let sender = &self.config.sender;
+        sender.return_path.clone().unwrap_or_else(|| sender.address.clone())
+    }
+
+    fn bytes(
+        &self,
+        letter: LetterId,
+        contact: &Contact,
+        batch: &BatchTag,
+        template: &Template,
+        date: Moment,
+    ) -> Result<Vec<u8>, String> {
+        let sender = &self.config.sender;
+        let id = letter.to_bytes();
+        let base = self.public_url();
+        let unsubscribe = format!("{base}/u/{}", self.keys.sign(TokenKind::Unsubscribe, id));
+        let pixel = format!("{base}/o/{}.gif", self.keys.sign(TokenKind::Open, id));
+        let batch_name = batch.to_string();
+        let vars = Vars {
+            address: contact.address.as_str(),
+            card: &contact.card,
+            sender: template.sender_name().unwrap_or(&sender.name),
+            batch: &batch_name,
+            unsubscribe_url: &unsubscribe,
+        };
+        let rendered = template.render(&vars).map_err(|error| error.to_string())?;
+        let (_, domain) = sender.address.rsplit_once('@').unwrap_or(("", "localhost"));
+        let message_id = format!("{letter}.{}@{domain}", self.keys.sign_mail(TokenKind::Open, id));
+        let mailto = sender.unsubscribe_mailto.as_ref().map(|to| {
+            format!("mailto:{to}?subject={}", self.keys.sign_mail(TokenKind::Unsubscribe, id))
+        });
+        let date = self.config.zone.0.from_utc_datetime(&date.utc().naive_utc()).fixed_offset();
+        let envelope = Envelope {
+            from: Mailbox {
+                name: template.sender_name().unwrap_or(&sender.name),
+                address: &sender.address,
+            },
+            to: Mailbox { name: &contact.card.name, address: contact.address.as_str() },
+            message_id: &message_id,
+            date,
+            audience: &batch.audience,
+            language: None,
+            unsubscribe_url: &unsubscribe,
+            unsubscribe_mailto: mailto.as_deref(),
+            pixel_url: self.config.http.track_opens.then_some(pixel.as_str()),
+            feedback_id: None,
+            extra: &[],
+        };
+        compose(&rendered, &envelope).map_err(|error| error.to_string())
+    }
+
+    /// How recipients reach the endpoint.
+    fn public_url(&self) -> String {
+        match (&self.config.http.public_url, self.http) {
+            (Some(url), _) => url.clone(),
+            (None, Some(bound)) => format!("http://{bound}"),
+            (None, None) => format!("http://{}", self.config.http.listen),
+        }
+    }
+
+    fn template_by_hash(&mut self, hash: u64) -> Option<Arc<Template>> {
+        if self.config.templates.by_hash(hash).is_some() {
+            return None;
+        }
+        if let Some(old) = self.old_templates.get(&hash) {
+            return Some(Arc::clone(old));
+        }
+        let (name, source) = self.store.state().templates.get(&hash)?;
+        let parsed = Template::parse(name, source, &self.config.cadence.series).ok()?;
+        let parsed = Arc::new(parsed);
+        self.old_templates.insert(hash, Arc::clone(&parsed));
+        Some(parsed)
+    }
+
+    /// Claims a letter's next attempt: recorded, durable with the next commit.
+    ///
+    /// # Errors
+    /// The outer one when the store fails; the inner one says why the letter must not leave.
+    pub fn claim(
+        &mut self,
+        letter: LetterId,
+        now: Moment,
+    ) -> Result<Result<(), String>, Failure> {
+        let Some(batch) = self.store.state().tag(letter.tag).and_then(|tag| tag.batch.clone())
+        else {
+            return Ok(Err("no such batch".to_owned()));
+        };
+        let living = self.store.state().living.get(&letter.contact);
+        let kept = living.filter(|living| living.letter == letter).map(|living| living.template);
+        let picked =
+            self.config.templates.pick(&batch.audience, batch.kind, letter.contact, letter.due);
+        let template = kept.or_else(|| picked.map(Template::hash)).unwrap_or(0);
+        let claiming = Claiming {
+            day: self.day_of(now),
+            limits: &self.config.limits,
+            excluded: self.excluded(batch.kind, letter.contact)?,
+            open: self.is_open(now),
+            template,
+            rehearsal: self.rehearsal,
+        };
+        match ledger::claim(self.store.state(), letter, &claiming) {
+            Ok(claim) => {
+                self.keep_template(template, now)?;
+                self.store.record(now, claim)?;
+                if let Some(day) = &mut self.day {
+                    day.claimed(letter.contact);
+                }
+                Ok(Ok(()))
+            }
+            Err(refusal) => {
+                self.withhold(letter, &refusal, now)?;
+                Ok(Err(refusal.text()))
+            }
+        }
+    }
+
+    fn keep_template(&mut self, hash: u64, now: Moment) -> Result<(), Failure> {
+        if self.store.state().templates.contains_key(&hash) {
+            return Ok(());
+        }
+        let Some(template) = self.config.templates.by_hash(hash) else { return Ok(()) };
+        let (name, source) = (template.name().to_owned(), template.source().to_owned());
+        self.store.record(now, What::TemplateKept { hash, name, source })?;
+        Ok(())
+    }
+
+    /// A letter that may not be claimed: it ends when its contact is excluded, else it waits.
+    fn withhold(&mut self, letter: LetterId, why: &Refusal, now: Moment) -> Result<(), Failure> {
+        self.retrying.remove(&letter);
+        if why.ends() {
+            self.store.record(now, What::Withdrawn { letter, reason: why.text() })?;
+        }
+        self.stale = true;
+        match why {
+            Refusal::Reason(reason) => self.drop_from_plan(letter, reason),
+            Refusal::Paused => {
+                if let Some(day) = &mut self.day {
+                    day.push_back(letter.contact, letter.tag, letter.due);
+                }
+            }
+            Refusal::NotLiving | Refusal::DayWentBack => {
+                if let Some(day) = &mut self.day {
+                    day.claimed(letter.contact);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A letter comes back that was handed out and never claimed: it is sent later.
+    pub fn give_back(&mut self, letter: LetterId) {
+        self.retrying.remove(&letter);
+        if let Some(day) = &mut self.day {
+            day.push_back(letter.contact, letter.tag, letter.due);
+        }
+    }
+
+    /// Records what became of an attempt. One that failed before its claim was asked for is claimed
+    /// here, so that its unit of the cap is taken whatever the answer was.
+    ///
+    /// # Errors
+    /// When the store fails: nothing more may be sent.
+    pub fn settle(
+        &mut self,
+        letter: LetterId,
+        claimed: bool,
+        verdict: Verdict,
+        now: Moment,
+    ) -> Result<(), Failure> {
+        if !claimed && self.claim(letter, now)?.is_err() {
+            return Ok(());
+        }
+        self.retrying.remove(&letter);
+        let Some(living) = self.store.state().living.get(&letter.contact).cloned() else {
+            return Ok(());
+        };
+        let what = match verdict {
+            Verdict::Accepted { reply } => {
+                self.remember_accepted(letter, now);
+                What::Accepted { letter, reply }
+            }
+            Verdict::Unknown { why } => What::Unknown { letter, why },
+            Verdict::Refused { class, reply } => {
+                self.store.record(now, What::Refused { letter, class, reply: reply.clone() })?;
+                if class.suppresses() {
+                    self.store.record(
+                        now,
+                        What::Suppressed {
+                            target: Target::Contact(letter.contact),
+                            cause: Cause::HardBounce,
+                            note: reply,
+                        },
+                    )?;
+                }
+                return Ok(());
+            }
+            Verdict::Deferred { class, reply } => {
+                let seed = u64::from_be_bytes(letter.to_bytes());
+                match next_attempt(living.attempts, living.first_at, now, seed) {
+                    Some(until) => What::Deferred { letter, until, class, reply },
+                    None => What::Expired { letter },
+                }
+            }
+        };
+        self.store.record(now, what)?;
+        Ok(())
+    }
+
+    /// Keeps the last hour's acceptances, to tell scanners by their haste.
+    fn remember_accepted(&mut self, letter: LetterId, now: Moment) {
+        const KEPT_MAX: usize = 50_000;
+        if self.accepted_at.len() >= KEPT_MAX {
+            let recent = now.plus_seconds(-3600);
+            self.accepted_at.retain(|_, at| *at > recent);
+        }
+        if self.accepted_at.len() < KEPT_MAX {
+            self.accepted_at.insert(letter, now);
+        }
+    }
+
+    /// A pixel was fetched.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn opened(
+        &mut self,
+        letter: LetterId,
+        user_agent: &str,
+        head: bool,
+        now: Moment,
+    ) -> Result<(), Failure> {
+        if head || !self.is_letter(letter) {
+            return Ok(());
+        }
+        let since_accepted_ms = self.accepted_at.get(&letter).map(|at| now.0 - at.0);
+        let fetch = Fetch { user_agent, head, since_accepted_ms };
+        let (class, reason) = self.open_rules.classify(&fetch);
+        let reason = reason.to_owned();
+        let day = self.day_of(now);
+        self.store.record(now, What::Opened { letter, class, reason, day })?;
+        Ok(())
+    }
+
+    /// Somebody asked to be left alone; asking again changes nothing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn unsubscribed(&mut self, letter: LetterId, via: Via, now: Moment) -> Result<(), Failure> {
+        if !self.is_letter(letter) {
+            return Ok(());
+        }
+        let contact = letter.contact;
+        let state = self.store.state();
+        if state.suppressed.contains(contact) && !state.by_domain.contains(contact) {
+            return Ok(());
+        }
+        self.store.record(now, What::Unsubscribed { contact, letter: Some(letter), via })?;
+        self.stale = true;
+        let leave = self.config.group_of("退订").map(|_| "退订");
+        if let Some(name) = leave {
+            self.give_rule_tag(contact, name, "unsubscribed", now)?;
+        }
+        Ok(())
+    }
+
+    fn give_rule_tag(
+        &mut self,
+        contact: ContactId,
+        name: &str,
+        rule: &str,
+        now: Moment,
+    ) -> Result<(), Failure> {
+        let tag = self.tag(name, now)?;
+        let members = self.store.state().members(tag);
+        if members.is_some_and(|members| members.contains(contact)) {
+            return Ok(());
+        }
+        let by = crate::feedback::entry::By::Rule(rule.to_owned());
+        let day = self.day_of(now);
+        self.store.record(now, What::Tagged { contact, tag, day, by })?;
+        Ok(())
+    }
+
+    /// Whether the token of a letter is about a contact and a batch of this store.
+    fn is_letter(&self, letter: LetterId) -> bool {
+        let state = self.store.state();
+        letter.contact.0 < state.contacts.len() && state.tag(letter.tag).is_some()
+    }
+}

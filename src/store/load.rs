@@ -1,0 +1,114 @@
+//! Reads the state back from the memory, at a start.
+
+use crate::book::contact::{CompanyNo, Day, Kind};
+use crate::book::set::ContactSet;
+use crate::book::tag::TagId;
+use crate::store::columns::{CompanyRow, ContactRow, Hash96};
+use crate::store::fresh::{BY_DOMAIN, LASTS_PER_CHUNK, SHADOWS, SUPPRESSED, WAITING};
+use crate::store::pages::{Pages, PagesError};
+use crate::store::record::Field;
+use crate::store::snapshot;
+use crate::store::state::State;
+
+/// The state that the memory holds.
+///
+/// # Errors
+/// When sled cannot read or anything is damaged: rebuild from the journal.
+pub fn load(pages: &Pages) -> Result<State, PagesError> {
+    let mut state = State::default();
+    let small = pages.get(b"s")?.ok_or_else(|| PagesError::Damaged("s".to_owned()))?;
+    snapshot::load(&small, &mut state).map_err(|_| PagesError::Damaged("s".to_owned()))?;
+    pages.scan(b"k", 5, |name, bytes| companies(&bytes, &mut state).ok_or_else(|| bad(name)))?;
+    pages.scan(b"f", 5, |name, bytes| contacts(&bytes, &mut state).ok_or_else(|| bad(name)))?;
+    pages.scan(b"g", 5, |name, bytes| lasts(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
+    pages.scan(b"b", 7, |name, bytes| set(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
+    pages.scan(b"r", 5, |name, bytes| round(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
+    Ok(state)
+}
+
+/// The set of an address pattern, when the memory keeps one under this hash.
+///
+/// # Errors
+/// When sled cannot read or a chunk is damaged.
+pub fn leaf(pages: &Pages, hash: u64) -> Result<ContactSet, PagesError> {
+    let mut prefix = vec![b'l'];
+    prefix.extend_from_slice(&hash.to_be_bytes());
+    let mut whole = ContactSet::new();
+    pages.scan(&prefix, 13, |name, bytes| {
+        whole.add(&ContactSet::from_bytes(&bytes).ok_or_else(|| bad(name))?);
+        Ok::<(), PagesError>(())
+    })?;
+    Ok(whole)
+}
+
+fn bad(name: &[u8]) -> PagesError {
+    PagesError::Damaged(String::from_utf8_lossy(name).escape_default().to_string())
+}
+
+fn number(name: &[u8], at: usize) -> Option<u32> {
+    name.get(at..)?.first_chunk::<4>().copied().map(u32::from_be_bytes)
+}
+
+fn short(name: &[u8], at: usize) -> Option<u16> {
+    name.get(at..)?.first_chunk::<2>().copied().map(u16::from_be_bytes)
+}
+
+fn companies(bytes: &[u8], state: &mut State) -> Option<()> {
+    let (rows, rest) = bytes.as_chunks::<20>();
+    for row in rows {
+        let hash = hash(row)?;
+        let ranks = [number(row, 12)?, number(row, 16)?];
+        state.companies.push(CompanyRow { hash, ranks });
+    }
+    rest.is_empty().then_some(())
+}
+
+fn contacts(bytes: &[u8], state: &mut State) -> Option<()> {
+    let (rows, rest) = bytes.as_chunks::<23>();
+    for row in rows {
+        let row = ContactRow {
+            hash: hash(row)?,
+            company: CompanyNo(number(row, 12)?),
+            rank: number(row, 16)?,
+            created: Day(short(row, 20)?),
+            kind: Kind::get(&mut row.get(22..)?).ok()?,
+        };
+        state.contacts.push(row, &mut state.companies);
+    }
+    rest.is_empty().then_some(())
+}
+
+fn hash(row: &[u8]) -> Option<Hash96> {
+    let high = row.first_chunk::<8>().copied().map(u64::from_be_bytes)?;
+    Some(Hash96 { high, low: number(row, 8)? })
+}
+
+fn lasts(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
+    let mut id = number(name, 1)?.checked_mul(LASTS_PER_CHUNK)?;
+    let (rows, rest) = bytes.as_chunks::<4>();
+    for [a, b, c, d] in rows {
+        let (last, silent) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
+        state.contacts.set_last(crate::book::contact::ContactId(id), last, silent);
+        id += 1;
+    }
+    rest.is_empty().then_some(())
+}
+
+fn set(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
+    let chunk = ContactSet::from_bytes(bytes)?;
+    let whole = match short(name, 1)? {
+        SUPPRESSED => &mut state.suppressed,
+        BY_DOMAIN => &mut state.by_domain,
+        SHADOWS => &mut state.shadows,
+        WAITING => &mut state.waiting,
+        tag => state.members.get_mut(usize::from(tag))?,
+    };
+    whole.add(&chunk);
+    Some(())
+}
+
+fn round(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
+    let key = (Day(short(name, 1)?), TagId(short(name, 3)?));
+    state.rounds.insert(key, snapshot::load_round(bytes).ok()?);
+    Some(())
+}

@@ -1,0 +1,350 @@
+//! The configuration file as typed: what TOML may hold, and every default.
+//!
+//! What it means is `config`'s; the two steps are kept apart so that a reader of either sees one
+//! thing (after ripgrep's low and high arguments).
+#![expect(missing_docs, reason = "the keys are documented in config/quickstart.toml, their place")]
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::book::tag::Series;
+use crate::cadence::plan::Limits;
+
+/// The sender identity.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sender {
+    /// Display name of From.
+    pub name: String,
+    /// Address of From.
+    pub address: String,
+    /// Where bounces go; absent: the From address.
+    pub return_path: Option<String>,
+    /// A mailbox that takes unsubscribe mails (List-Unsubscribe mailto), if there is one.
+    pub unsubscribe_mailto: Option<String>,
+    /// Further fields for templates, as `sender.phone`.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+}
+
+/// One smarthost.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelayConfig {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    #[serde(default = "default_smtp_port")]
+    pub port: u16,
+    /// `none`, `opportunistic` or `required`.
+    #[serde(default)]
+    pub tls: RelayTls,
+    /// User name for AUTH.
+    pub user: Option<String>,
+    /// File that holds the password, readable by the daemon only.
+    pub secret_file: Option<PathBuf>,
+    /// Connections at once.
+    #[serde(default = "default_connections")]
+    pub connections: NonZeroU32,
+    /// Letters per connection.
+    #[serde(default = "default_letters_per_connection")]
+    pub messages_per_connection: NonZeroU32,
+    /// Letters per second.
+    pub messages_per_second: Option<NonZeroU32>,
+    /// Share among several relays.
+    #[serde(default = "default_weight")]
+    pub weight: NonZeroU32,
+    /// Says that what arrives there goes no further; a rehearsal clock needs it.
+    #[serde(default)]
+    pub sink: bool,
+    /// EHLO name; absent: the domain of the From address.
+    pub ehlo: Option<String>,
+}
+
+/// How a relay is to be encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RelayTls {
+    /// Never.
+    None,
+    /// When offered, whatever the certificate.
+    #[default]
+    Opportunistic,
+    /// Always, with a certificate that verifies.
+    Required,
+}
+
+/// The public endpoint.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Address and port to listen on; port 0 takes a free one.
+    pub listen: std::net::SocketAddr,
+    /// How recipients reach it, as https://m.example; absent: the address it listens on.
+    pub public_url: Option<String>,
+    /// Whether letters carry a pixel.
+    pub track_opens: bool,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: std::net::SocketAddr::from(([127, 0, 0, 1], 8025)),
+            public_url: None,
+            track_opens: true,
+        }
+    }
+}
+
+fn default_smtp_port() -> u16 {
+    25
+}
+
+fn default_connections() -> NonZeroU32 {
+    const { NonZeroU32::new(4).expect("not zero") }
+}
+
+fn default_letters_per_connection() -> NonZeroU32 {
+    const { NonZeroU32::new(100).expect("not zero") }
+}
+
+fn default_weight() -> NonZeroU32 {
+    NonZeroU32::MIN
+}
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raw {
+    pub zone: chrono_tz::Tz,
+    pub store: Option<PathBuf>,
+    pub audiences: Vec<String>,
+    #[serde(default)]
+    pub cadence: RawCadence,
+    #[serde(default)]
+    pub limits: RawLimits,
+    #[serde(default)]
+    pub series: RawSeries,
+    #[serde(default)]
+    pub tags: RawTags,
+    #[serde(default)]
+    pub views: Vec<RawView>,
+    #[serde(default)]
+    pub exclude: RawExclude,
+    #[serde(default)]
+    pub company: RawCompany,
+    #[serde(default = "default_templates")]
+    pub templates: PathBuf,
+    pub sender: Sender,
+    #[serde(default)]
+    pub transport: RawTransport,
+    #[serde(default)]
+    pub maildir: Option<PathBuf>,
+    #[serde(default)]
+    pub relay: Vec<RelayConfig>,
+    #[serde(default)]
+    pub http: Http,
+    #[serde(default = "default_drain")]
+    pub drain_seconds: u64,
+}
+
+fn default_templates() -> PathBuf {
+    PathBuf::from("templates")
+}
+
+fn default_drain() -> u64 {
+    30
+}
+
+/// `[cadence]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCadence {
+    pub mode: RawMode,
+    pub epoch: Option<chrono::NaiveDate>,
+    pub short_month: RawShortMonth,
+    pub carry_days_max: u16,
+    pub promote: String,
+    pub window: String,
+}
+
+impl Default for RawCadence {
+    fn default() -> Self {
+        Self {
+            mode: RawMode::Calendar,
+            epoch: None,
+            short_month: RawShortMonth::Skip,
+            carry_days_max: 7,
+            promote: "next-week".to_owned(),
+            window: "00:00-24:00".to_owned(),
+        }
+    }
+}
+
+/// `cadence.mode`.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawMode {
+    Calendar,
+    Rolling,
+}
+
+/// `cadence.short_month`.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawShortMonth {
+    Skip,
+    LastDay,
+}
+
+/// `[limits]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLimits {
+    pub company_per_day_max: u32,
+    pub contact_gap_days_min: u16,
+    pub silent_gap_days_min: u16,
+    pub day_max: Option<u32>,
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            company_per_day_max: limits.company_per_day_max,
+            contact_gap_days_min: limits.contact_gap_days_min,
+            silent_gap_days_min: limits.silent_gap_days_min,
+            day_max: None,
+        }
+    }
+}
+
+/// `[series]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSeries {
+    pub marketing: Vec<String>,
+    pub reading: Vec<String>,
+    pub marketing_cycle: u8,
+    pub reading_cycle: u8,
+}
+
+impl Default for RawSeries {
+    fn default() -> Self {
+        let Series { marketing, reading, marketing_cycle, reading_cycle } = Series::default();
+        Self { marketing, reading, marketing_cycle, reading_cycle }
+    }
+}
+
+/// `[tags]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawTags {
+    pub allow_new: bool,
+    pub groups: BTreeMap<String, Vec<String>>,
+}
+
+/// One of `[[views]]`: a name and exactly one condition.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawView {
+    pub name: String,
+    pub any: Option<Vec<RawCondition>>,
+    pub all: Option<Vec<RawCondition>>,
+    pub not: Option<Box<RawCondition>>,
+    pub tag: Option<OneOrMany>,
+    pub tag_group: Option<OneOrMany>,
+    pub address: Option<RawText>,
+    pub domain: Option<RawText>,
+    pub view: Option<String>,
+}
+
+impl RawView {
+    /// Its conditions; there must be one.
+    #[must_use]
+    pub fn conditions(self) -> Vec<RawCondition> {
+        let all = [
+            self.any.map(RawCondition::Any),
+            self.all.map(RawCondition::All),
+            self.not.map(RawCondition::Not),
+            self.tag.map(RawCondition::Tag),
+            self.tag_group.map(RawCondition::TagGroup),
+            self.address.map(RawCondition::Address),
+            self.domain.map(RawCondition::Domain),
+            self.view.map(RawCondition::View),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+/// A condition of a view.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum RawCondition {
+    Any(Vec<RawCondition>),
+    All(Vec<RawCondition>),
+    Not(Box<RawCondition>),
+    Tag(OneOrMany),
+    TagGroup(OneOrMany),
+    Address(RawText),
+    Domain(RawText),
+    View(String),
+}
+
+/// One text, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// Where in a text a value must stand.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum RawText {
+    StartsWith(OneOrMany),
+    EndsWith(OneOrMany),
+    Contains(OneOrMany),
+    Equals(OneOrMany),
+}
+
+/// `[exclude]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawExclude {
+    pub silent: Vec<String>,
+    pub reading: Vec<String>,
+}
+
+/// `[company]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCompany {
+    pub aliases: BTreeMap<String, String>,
+    pub free: Vec<String>,
+    pub not_free: Vec<String>,
+}
+
+/// `transport`.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawTransport {
+    #[default]
+    Maildir,
+    Relay,
+}
+
+impl OneOrMany {
+    /// As a list.
+    #[must_use]
+    pub fn list(self) -> Vec<String> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Many(many) => many,
+        }
+    }
+}
