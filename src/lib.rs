@@ -51,6 +51,7 @@ pub mod config;
 /// What is remembered: the journal that is the truth, and the memory we query.
 pub mod store {
     pub mod record;
+    pub mod segment;
     pub mod journal;
     pub mod audit;
     pub mod state;
