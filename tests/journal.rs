@@ -154,7 +154,7 @@ fn a_flipped_bit_anywhere_is_damage_or_a_torn_tail() {
 fn three_segments() -> (TempDir, [u64; 3]) {
     let dir = tempfile::tempdir().expect("a directory");
     let journal = Journal::create(dir.path(), STORE).expect("create");
-    let mut journal = journal.with_segment_bytes_max(200);
+    let mut journal = journal.with_segment_bytes_max(180);
     write(&mut journal, &[4, 9, 14, 19]);
     let mut names: Vec<_> = fs::read_dir(dir.path())
         .expect("a directory")
@@ -206,7 +206,7 @@ fn missing_and_foreign_segments_are_named() {
 
     let other = tempfile::tempdir().unwrap();
     let journal = Journal::create(other.path(), [0xCD; 16]).unwrap();
-    write(&mut journal.with_segment_bytes_max(200), &[4, 9, 14, 19]);
+    write(&mut journal.with_segment_bytes_max(180), &[4, 9, 14, 19]);
     fs::copy(segment(other.path(), third), segment(dir.path(), third)).unwrap();
     let text = told(Journal::open(dir.path(), 0));
     assert!(text.contains(&"cd".repeat(16)) && text.contains(&"ab".repeat(16)), "{text}");
