@@ -193,6 +193,7 @@ fn clean_journals_have_no_violations() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn every_planted_violation_is_named() {
     let a = letter(1, M1, 100);
     let b = letter(1, M2, 100);

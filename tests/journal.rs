@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tradewind::book::contact::{Day, Moment};
 use tradewind::feedback::entry::{By, Entry, What};
 use tradewind::store::journal::{Journal, JournalError, Opened, Reader, TornTail};
-use tradewind::store::segment::SegmentError;
+use tradewind::store::segment::{FRAME_BYTES_MAX, SegmentError};
 
 const STORE: [u8; 16] = [0xAB; 16];
 const HEADER: usize = 40;
@@ -256,6 +256,25 @@ fn a_segment_that_was_being_made_is_a_torn_tail() {
     longer.extend_from_slice(b"frames were here");
     fs::write(&path, longer).unwrap();
     assert!(Journal::open(dir.path(), 0).is_err(), "a header that was whole once");
+}
+
+#[test]
+fn a_frame_has_a_largest_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::create(dir.path(), STORE).unwrap();
+    let large =
+        |bytes| Entry { at: Moment(0), what: What::Paused { by: By::Rule("x".repeat(bytes)) } };
+    let two_thirds = large(FRAME_BYTES_MAX / 3 * 2);
+    journal.push(&two_thirds);
+    journal.push(&two_thirds);
+    assert_eq!(journal.commit().unwrap(), 2, "two frames, and two segments");
+    assert!(segment(dir.path(), 2).exists());
+    journal.push(&large(FRAME_BYTES_MAX));
+    assert!(matches!(journal.commit(), Err(JournalError::TooLarge { .. })));
+    assert!(matches!(journal.commit(), Err(JournalError::Poisoned(_))));
+    let (journal, opened) = Journal::open(dir.path(), 2).unwrap();
+    assert_eq!(opened, Opened { torn: None, last: 2 });
+    assert!(journal.read_from(1).unwrap().all(|item| item.unwrap().1 == two_thirds));
 }
 
 /// Takes back what was appended after `last`.

@@ -229,26 +229,23 @@ impl Judge {
         }
         self.excluded(letter);
         let before = self.living.get(&letter.contact).copied();
-        match before {
-            Some(living) if living.letter == letter && attempt > 1 => {
-                if living.unsettled {
-                    let detail = format!("{letter}: attempt {attempt}, the one before has no end");
-                    self.found("claim-unsettled-twice", detail);
-                }
+        let same = before.filter(|living| living.letter == letter && attempt > 1);
+        match (same, before) {
+            (Some(living), _) if living.unsettled => {
+                let detail = format!("{letter}: attempt {attempt}, the one before has no outcome");
+                self.found("claim-unsettled-twice", detail);
             }
-            Some(living) => {
+            (None, Some(living)) => {
                 let detail = format!("{letter}: claimed while {} is under way", living.letter);
-                let kind = if attempt > 1 { "other-letter" } else { "two-letters" };
-                self.found(kind, detail);
+                self.found(if attempt > 1 { "other-letter" } else { "two-letters" }, detail);
             }
-            None if attempt > 1 => {
+            (None, None) if attempt > 1 => {
                 let detail = format!("{letter}: attempt {attempt} of no letter under way");
                 self.found("other-letter", detail);
             }
-            None => {}
+            _ => {}
         }
         self.repeated(letter);
-        let same = before.filter(|living| living.letter == letter && attempt > 1);
         if same.is_none() {
             self.rhythm(letter, day);
         }
