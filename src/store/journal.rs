@@ -429,10 +429,7 @@ fn present(dir: &Path) -> Result<Vec<Segment>, JournalError> {
     match segments.first() {
         None => Err(JournalError::Missing(dir.to_owned())),
         Some(Segment { first: 1, .. }) => Ok(segments),
-        Some(Segment { path, first }) => {
-            Err(SegmentError::Gap { path: path.clone(), offset: 0, expected: 1, found: *first }
-                .into())
-        }
+        Some(Segment { path, first }) => Err(gap(path, 0, 1, *first).into()),
     }
 }
 
