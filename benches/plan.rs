@@ -24,9 +24,18 @@ fn main() {
 #[divan::bench]
 fn day_of_a_million(bencher: Bencher<'_, '_>) {
     let world = World::new();
-    assert!(world.plan().order.len() > 15_000, "a day worth planning");
-    bencher.bench_local(|| black_box(world.plan()));
+    assert!(world.plan(&world.due()).order.len() > 15_000, "a day worth planning");
+    bencher.bench_local(|| black_box(world.plan(&world.due())));
 }
+
+#[divan::bench]
+fn of_which_views(bencher: Bencher<'_, '_>) {
+    let world = World::new();
+    bencher.bench_local(|| black_box(world.due()));
+}
+
+/// A batch, its rhythm, and who of its targets is in which exclusion view.
+type Due = (usize, SeriesKind, Vec<(&'static str, ContactSet)>);
 
 struct World {
     tags: Vec<Tag>,
@@ -100,29 +109,33 @@ impl World {
         }
     }
 
-    fn plan(&self) -> Plan {
-        let holders = |tag: usize| self.holders.get(tag).expect("a tag");
+    fn holders(&self, tag: usize) -> &ContactSet {
+        self.holders.get(tag).expect("a tag")
+    }
+
+    fn due(&self) -> [Due; 2] {
         let facts = Facts {
             tags: &self.tags,
             tag_set: &|tag| self.holders.get(usize::from(tag.0)),
             leaf_set: &|key| self.leaves.get(key),
         };
-        let excluded = |tag: usize, views: &[&'static str]| -> Vec<(&'static str, ContactSet)> {
-            let within = |view| self.views.eval(view, holders(tag), &facts).expect("all indexed");
-            views.iter().map(|view| (*view, within(view))).collect()
+        let due = |tag, kind, views: &[&'static str]| {
+            let targets = self.holders(tag);
+            let within = |view| self.views.eval(view, targets, &facts).expect("all indexed");
+            (tag, kind, views.iter().map(|view| (*view, within(view))).collect())
         };
         let (_, but_readers) = VIEWS.split_first().expect("four");
-        let due = [
-            (8, SeriesKind::Marketing, excluded(8, &VIEWS)),
-            (38, SeriesKind::Reading, excluded(38, but_readers)),
-        ];
+        [due(8, SeriesKind::Marketing, &VIEWS), due(38, SeriesKind::Reading, but_readers)]
+    }
+
+    fn plan(&self, due: &[Due]) -> Plan {
         let rounds: Vec<Round<'_>> = due
             .iter()
             .map(|(tag, kind, excluded)| Round {
                 tag: TagId(u16::try_from(*tag).expect("few")),
                 kind: *kind,
                 due: TODAY,
-                targets: holders(*tag),
+                targets: self.holders(*tag),
                 done: &self.nobody,
                 exclusions: excluded.iter().map(|(name, who)| (*name, who)).collect(),
                 held: false,
@@ -132,7 +145,7 @@ impl World {
             .collect();
         let taken = |company: CompanyNo| u32::from(company.0 == 7);
         let book = Book {
-            suppressed: holders(59),
+            suppressed: self.holders(59),
             waiting: &self.nobody,
             in_flight: &self.nobody,
             already_today: &self.nobody,
