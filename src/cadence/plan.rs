@@ -162,7 +162,7 @@ pub fn plan(day: Day, rounds: &[Round<'_>], book: &Book<'_>, limits: &Limits) ->
     rounds.sort_by_key(|round| (round.preference(), round.tag));
     one_batch_each(&mut rounds, book);
     let letters = letters(&rounds, book);
-    let letters = cap_companies(&letters, &mut rounds, book, limits);
+    let letters = cap_companies(letters, &mut rounds, book, limits);
     let letters = cap(letters, limits.sender_left, &Reason::SenderCap, &mut rounds);
     let letters = cap(letters, limits.day_left, &Reason::DayCap, &mut rounds);
     let order = letters.iter().map(|letter| (letter.contact(), letter.round())).collect();
@@ -404,7 +404,7 @@ impl Letter {
         Self(u128::from_be_bytes([a, b, silent, c, d, e, f, g, h, i, j, k, l, m, n, o]))
     }
 
-    /// Whose turn it is within a company: as sent, but reading before nobody.
+    /// Whose turn it is within a company: the sending order, but reading is not before silent.
     fn turn(self) -> u128 {
         self.0 & !(0xff << 104)
     }
@@ -432,7 +432,7 @@ fn letters(rounds: &[Planned], book: &Book<'_>) -> Vec<Letter> {
 
 /// Shares each company's places of the day over all rounds; returns who has one, in sending order.
 fn cap_companies(
-    letters: &[Letter],
+    mut letters: Vec<Letter>,
     rounds: &mut [Planned],
     book: &Book<'_>,
     limits: &Limits,
@@ -448,24 +448,23 @@ fn cap_companies(
         (CompanyNo(u32::from_be_bytes([a, b, c, d])), u32::from_be_bytes([e, f, g, h]))
     };
     let letter = |key: &u64| letters.get(usize::try_from(split(*key).1).ok()?).copied();
-    let mut kept = Vec::with_capacity(letters.len());
     let mut stopped = Vec::new();
     for colleagues in keys.chunk_by(|a, b| a >> 32 == b >> 32) {
         let Some((company, _)) = colleagues.first().copied().map(split) else { continue };
         let room = limits.company_per_day_max.saturating_sub((book.company_taken)(company));
         let room = usize::try_from(room).unwrap_or(usize::MAX);
-        if colleagues.len() <= room {
-            kept.extend(colleagues.iter().filter_map(letter));
-            continue;
+        if colleagues.len() > room {
+            let mut turns: Vec<Letter> = colleagues.iter().filter_map(letter).collect();
+            turns.sort_unstable_by_key(|letter| letter.turn());
+            stopped.extend(turns.iter().skip(room));
         }
-        let mut turns: Vec<Letter> = colleagues.iter().filter_map(letter).collect();
-        turns.sort_unstable_by_key(|letter| letter.turn());
-        kept.extend(turns.iter().take(room));
-        stopped.extend(turns.iter().skip(room));
     }
+    letters.sort_unstable();
+    stopped.sort_unstable();
+    let mut without = stopped.iter().peekable();
+    letters.retain(|letter| without.next_if_eq(&letter).is_none());
     stop_all(stopped, &Reason::CompanyCap, rounds);
-    kept.sort_unstable();
-    kept
+    letters
 }
 
 /// Keeps the first `left` letters of the sending order.
