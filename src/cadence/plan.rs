@@ -161,10 +161,11 @@ pub fn plan(day: Day, rounds: &[Round<'_>], book: &Book<'_>, limits: &Limits) ->
         rounds.iter().map(|round| judge(day, round, book, limits)).collect();
     rounds.sort_by_key(|round| (round.preference(), round.tag));
     one_batch_each(&mut rounds, book);
-    let letters = cap_companies(letters(&rounds, book), &mut rounds, book, limits);
+    let letters = letters(&rounds, book);
+    let letters = cap_companies(letters, &mut rounds, book, limits);
     let letters = cap(letters, limits.sender_left, &Reason::SenderCap, &mut rounds);
     let letters = cap(letters, limits.day_left, &Reason::DayCap, &mut rounds);
-    let order = letters.iter().map(|letter| (letter.contact, letter.round)).collect();
+    let order = letters.iter().map(|letter| (letter.contact(), letter.round())).collect();
     Plan { rounds, order }
 }
 
@@ -387,47 +388,44 @@ fn first_given(contact: ContactId, alike: &[Planned], book: &Book<'_>) -> usize 
     found.map_or(0, |(place, _)| place)
 }
 
-/// One letter that the rounds would send, with what its turn depends on.
-#[derive(Clone, Copy)]
-struct Letter {
-    contact: ContactId,
-    company: CompanyNo,
-    rank: u32,
-    due: Day,
-    last: u16,
-    silent: bool,
-    round: usize,
-}
+/// One letter that the rounds would send, packed so that sorting a day's letters is cheap. Its order
+/// is the sending order: due, silent, last letter, rank, contact; last comes the round's place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Letter(u128);
 
 impl Letter {
-    /// Whose turn it is within a company: carried first, then the oldest last letter (never is 0),
-    /// then rank, then number.
-    fn turn(&self) -> (Day, u16, u32, ContactId) {
-        (self.due, self.last, self.rank, self.contact)
+    fn new(contact: ContactId, (place, round): (usize, &Planned), book: &Book<'_>) -> Self {
+        let [a, b] = round.due.0.to_be_bytes();
+        let silent = u8::from(round.kind == SeriesKind::Marketing);
+        let [c, d] = at(book.last, contact).unwrap_or(0).to_be_bytes();
+        let [e, f, g, h] = at(book.rank, contact).unwrap_or(u32::MAX).to_be_bytes();
+        let [i, j, k, l] = contact.0.to_be_bytes();
+        let [.., m, n, o] = place.to_be_bytes();
+        Self(u128::from_be_bytes([a, b, silent, c, d, e, f, g, h, i, j, k, l, m, n, o]))
     }
 
-    /// The place in the sending order, packed so that comparing is one step: due, silent, then as
-    /// in [`Self::turn`].
-    fn place(&self) -> u128 {
-        let before = (u128::from(self.due.0) << 17) | (u128::from(self.silent) << 16);
-        let turn = (u128::from(self.rank) << 32) | u128::from(self.contact.0);
-        ((before | u128::from(self.last)) << 64) | turn
+    /// Whose turn it is within a company: the sending order, but reading is not before silent.
+    fn turn(self) -> u128 {
+        self.0 & !(0xff << 104)
+    }
+
+    fn contact(self) -> ContactId {
+        let [_, _, _, _, _, _, _, _, _, i, j, k, l, ..] = self.0.to_be_bytes();
+        ContactId(u32::from_be_bytes([i, j, k, l]))
+    }
+
+    fn round(self) -> usize {
+        let [.., m, n, o] = self.0.to_be_bytes();
+        usize::try_from(u32::from_be_bytes([0, m, n, o])).unwrap_or(usize::MAX)
     }
 }
 
+/// The letters of all rounds.
 fn letters(rounds: &[Planned], book: &Book<'_>) -> Vec<Letter> {
     let count: u64 = rounds.iter().map(|round| round.send.len()).sum();
     let mut letters = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
-    for (place, round) in rounds.iter().enumerate() {
-        letters.extend(round.send.iter().map(|contact| Letter {
-            contact,
-            company: CompanyNo(at(book.company, contact).unwrap_or(u32::MAX)),
-            rank: at(book.rank, contact).unwrap_or(u32::MAX),
-            due: round.due,
-            last: at(book.last, contact).unwrap_or(0),
-            silent: round.kind == SeriesKind::Marketing,
-            round: place,
-        }));
+    for round in rounds.iter().enumerate() {
+        letters.extend(round.1.send.iter().map(|contact| Letter::new(contact, round, book)));
     }
     letters
 }
@@ -439,26 +437,34 @@ fn cap_companies(
     book: &Book<'_>,
     limits: &Limits,
 ) -> Vec<Letter> {
-    letters.sort_unstable_by_key(|letter| letter.company);
-    let mut kept = Vec::with_capacity(letters.len());
+    // Company and place in `letters`, as one number: what is sorted is a quarter of what it is about.
+    let company = |letter: &Letter| at(book.company, letter.contact()).unwrap_or(u32::MAX);
+    let numbered = letters.iter().zip(0_u32..);
+    let mut keys: Vec<u64> =
+        numbered.map(|(letter, n)| u64::from(company(letter)) << 32 | u64::from(n)).collect();
+    keys.sort_unstable();
+    let split = |key: u64| {
+        let [a, b, c, d, e, f, g, h] = key.to_be_bytes();
+        (CompanyNo(u32::from_be_bytes([a, b, c, d])), u32::from_be_bytes([e, f, g, h]))
+    };
+    let letter = |key: &u64| letters.get(usize::try_from(split(*key).1).ok()?).copied();
     let mut stopped = Vec::new();
-    for company in letters.chunk_by_mut(|a, b| a.company == b.company) {
-        let Some(first) = company.first() else { continue };
-        let taken = (book.company_taken)(first.company);
-        let room = limits.company_per_day_max.saturating_sub(taken);
+    for colleagues in keys.chunk_by(|a, b| a >> 32 == b >> 32) {
+        let Some((company, _)) = colleagues.first().copied().map(split) else { continue };
+        let room = limits.company_per_day_max.saturating_sub((book.company_taken)(company));
         let room = usize::try_from(room).unwrap_or(usize::MAX);
-        match company.split_at_checked(room) {
-            Some((_, [])) | None => kept.extend_from_slice(company),
-            Some(_) => {
-                company.sort_unstable_by_key(Letter::turn);
-                kept.extend(company.iter().take(room));
-                stopped.extend(company.iter().skip(room));
-            }
+        if colleagues.len() > room {
+            let mut turns: Vec<Letter> = colleagues.iter().filter_map(letter).collect();
+            turns.sort_unstable_by_key(|letter| letter.turn());
+            stopped.extend(turns.iter().skip(room));
         }
     }
+    letters.sort_unstable();
+    stopped.sort_unstable();
+    let mut without = stopped.iter().peekable();
+    letters.retain(|letter| without.next_if_eq(&letter).is_none());
     stop_all(stopped, &Reason::CompanyCap, rounds);
-    kept.sort_unstable_by_key(Letter::place);
-    kept
+    letters
 }
 
 /// Keeps the first `left` letters of the sending order.
@@ -475,11 +481,11 @@ fn cap(
 }
 
 fn stop_all(mut stopped: Vec<Letter>, reason: &Reason, rounds: &mut [Planned]) {
-    stopped.sort_unstable_by_key(|letter| (letter.round, letter.contact));
-    for letters in stopped.chunk_by(|a, b| a.round == b.round) {
-        let round = letters.first().and_then(|letter| rounds.get_mut(letter.round));
+    stopped.sort_unstable_by_key(|letter| (letter.round(), letter.contact()));
+    for letters in stopped.chunk_by(|a, b| a.round() == b.round()) {
+        let round = letters.first().and_then(|letter| rounds.get_mut(letter.round()));
         if let Some(round) = round {
-            round.stop(reason.clone(), letters.iter().map(|letter| letter.contact).collect());
+            round.stop(reason.clone(), letters.iter().map(|letter| letter.contact()).collect());
         }
     }
 }

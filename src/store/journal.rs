@@ -127,7 +127,7 @@ impl Journal {
             return Err(JournalError::Exists(dir.to_owned()));
         }
         let (path, file) = segment::create(dir, store, 1)?;
-        dir.parent().map_or(Ok(()), sync_dir)?;
+        sync_dir(&dir.join(".."))?;
         Ok(Self::appending(dir, store, Tail { path, file, bytes: HEADER as u64 }, 0))
     }
 
@@ -159,16 +159,18 @@ impl Journal {
                 return Err(gap(&path, 0, frames.next, first).into());
             }
             fs::remove_file(&path).map_err(io_error(&path, "remove"))?;
-            sync_dir(dir)?;
             torn = Some(TornTail { segment: path, offset: 0, bytes });
         } else if let Some(TornTail { segment, offset, .. }) = &torn {
             let file = OpenOptions::new().write(true).open(segment);
-            file.and_then(|file| file.set_len(*offset).and_then(|()| file.sync_all()))
+            file.and_then(|file| file.set_len(*offset))
                 .map_err(io_error(segment, "cut off a torn tail"))?;
         }
         let (path, bytes, store) = (frames.path, frames.offset, frames.store);
+        // What a killed process wrote and did not sync counts from now on: make it durable first.
         let file = OpenOptions::new().append(true).open(&path);
+        let file = file.and_then(|file| file.sync_all().map(|()| file));
         let file = file.map_err(io_error(&path, "open for append"))?;
+        sync_dir(dir)?;
         let journal = Self::appending(dir, store, Tail { path, file, bytes }, last);
         Ok((journal, Opened { torn, last }))
     }
@@ -427,10 +429,7 @@ fn present(dir: &Path) -> Result<Vec<Segment>, JournalError> {
     match segments.first() {
         None => Err(JournalError::Missing(dir.to_owned())),
         Some(Segment { first: 1, .. }) => Ok(segments),
-        Some(Segment { path, first }) => {
-            Err(SegmentError::Gap { path: path.clone(), offset: 0, expected: 1, found: *first }
-                .into())
-        }
+        Some(Segment { path, first }) => Err(gap(path, 0, 1, *first).into()),
     }
 }
 

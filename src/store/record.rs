@@ -95,9 +95,15 @@ pub fn decode(bytes: &mut &[u8]) -> Result<Entry, RecordError> {
     Ok(entry)
 }
 
-/// Something that knows its bytes.
+/// Something that knows its bytes; the store's pages are made of the same parts as its entries.
 pub trait Field: Sized {
+    /// Appends the bytes.
     fn put(&self, out: &mut Vec<u8>);
+
+    /// Takes the bytes off the front.
+    ///
+    /// # Errors
+    /// A [`RecordError`] when the front is no such thing.
     fn get(from: &mut &[u8]) -> Result<Self, RecordError>;
 
     /// Many in a row, without their count: bytes have a quicker way.
@@ -105,6 +111,10 @@ pub trait Field: Sized {
         items.iter().for_each(|item| item.put(out));
     }
 
+    /// Takes `count` of them off the front.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
     fn get_all(count: usize, from: &mut &[u8]) -> Result<Vec<Self>, RecordError> {
         let mut items = Vec::with_capacity(count.min(from.len()).min(RESERVED_ITEMS_MAX));
         for _ in 0..count {
