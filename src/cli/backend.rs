@@ -3,11 +3,21 @@
 //! The same [`Request`] goes either way, typed: with no daemon nothing is turned into JSON on the
 //! way, which is what keeps a large import cheap.
 
+use std::fmt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use indicatif::ProgressBar;
+
+use crate::book::contact::Moment;
 use crate::cli::args::Globals;
+use crate::config::Config;
 use crate::control::{Answer, Failure, Request};
+use crate::desk::keeper::{self, Keeper, Opener};
 use crate::socket::Client;
+use crate::store::db::Opening;
+use crate::store::state::ClockKind;
 
 /// The socket's name in the store.
 pub const SOCKET: &str = "control.sock";
@@ -18,7 +28,7 @@ pub enum Backend {
     /// A daemon is running.
     Daemon(Client),
     /// None is: the store is opened for this command.
-    Store(Store),
+    Store(Box<Store>),
 }
 
 impl Backend {
@@ -30,7 +40,7 @@ impl Backend {
     pub fn open(globals: &Globals) -> Result<Self, Failure> {
         match Self::daemon(globals)? {
             Some(client) => Ok(Self::Daemon(client)),
-            None => Store::open(globals).map(Self::Store),
+            None => Ok(Self::Store(Box::new(Store::open(globals)?))),
         }
     }
 
@@ -71,30 +81,69 @@ pub fn config_file(globals: &Globals) -> Result<PathBuf, Failure> {
     )
 }
 
-// ---- SEAM: from here to the foot stands in for config, desk and daemon until they are wired ----
-
-/// The store, opened by this very command.
-#[derive(Debug)]
-pub struct Store;
-
-impl Store {
-    fn open(globals: &Globals) -> Result<Self, Failure> {
-        // let config = Config::load(&config_file(globals)?)?; Desk::open(config, globals.clock)
-        config_file(globals).map(|_| Self)
-    }
-
-    fn ask(&mut self, _request: Request) -> Answer {
-        Answer::Failed(not_wired())
+/// The store's directory: `--store`, else the configured one.
+fn store_dir(globals: &Globals) -> Result<PathBuf, Failure> {
+    match &globals.store {
+        Some(dir) => Ok(dir.clone()),
+        None => Ok(config(globals)?.store),
     }
 }
 
-/// The store's directory: `--store`, else the configured one.
-fn store_dir(globals: &Globals) -> Result<PathBuf, Failure> {
-    if let Some(dir) = &globals.store {
-        return Ok(dir.clone());
+fn config(globals: &Globals) -> Result<Config, Failure> {
+    Ok(Config::load(&config_file(globals)?, globals.store.as_deref())?)
+}
+
+/// The store, opened by this very command.
+pub struct Store {
+    keeper: Keeper,
+    clock: Option<Moment>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.keeper.store.dir().display())
     }
-    // Config::load(&config_file(globals)?)?.store
-    Ok(config_file(globals)?.with_file_name("state"))
+}
+
+impl Store {
+    fn open(globals: &Globals) -> Result<Self, Failure> {
+        let clock = globals.clock.map(|at| Moment::from_utc(at.to_utc()));
+        // Indicatif draws on a terminal only, and a short replay is over before it does.
+        let bar = ProgressBar::new_spinner().with_message("entries read back from the journal");
+        let mut progress = |entries| bar.set_position(entries);
+        let opener = Opener {
+            config: Arc::new(config(globals)?),
+            rehearsal: clock.map(|_| true),
+            progress: &mut progress,
+        };
+        let (keeper, opening) = Keeper::open(opener, &|store| now(store, clock))?;
+        bar.finish_and_clear();
+        told(&opening);
+        Ok(Self { keeper, clock })
+    }
+
+    fn ask(&mut self, request: Request) -> Answer {
+        let now = now(&self.keeper.store, self.clock);
+        answer(&mut self.keeper, request, now)
+    }
+}
+
+/// What an operator should know of how the store was found.
+fn told(opening: &Opening) {
+    let mut err = io::stderr().lock();
+    // Nobody is left to tell if this fails.
+    let _ = opening.torn.as_ref().map(|torn| {
+        let (bytes, offset) = (torn.bytes, torn.offset);
+        let segment = torn.segment.display();
+        writeln!(
+            err,
+            "tradewind: {segment}: cut off {bytes} bytes at {offset}, which nobody was told of"
+        )
+    });
+    let _ = opening.rebuilt.as_ref().map(|why| {
+        let replayed = opening.replayed;
+        writeln!(err, "tradewind: memory rebuilt from the journal ({replayed} entries): {why}")
+    });
 }
 
 /// Creates the store that the configuration names.
@@ -102,7 +151,32 @@ fn store_dir(globals: &Globals) -> Result<PathBuf, Failure> {
 /// # Errors
 /// 73 if it cannot be created, 78 if the configuration is wrong or there is a store already.
 pub fn init(globals: &Globals) -> Result<Answer, Failure> {
-    config_file(globals).and_then(|_| Err(not_wired()))
+    let dir = config(globals)?.store;
+    keeper::init(&dir, globals.clock.map_or_else(real_now, |at| Moment::from_utc(at.to_utc())))?;
+    Ok(Answer::One(serde_json::json!({ "store": dir.display().to_string() })))
+}
+
+/// What time it is for a command without a daemon: `--clock`, else a rehearsal's last instant, else
+/// the real time.
+fn now(store: &crate::store::db::Store, clock: Option<Moment>) -> Moment {
+    let state = store.state();
+    match (clock, state.clock) {
+        (Some(clock), _) => clock,
+        (None, ClockKind::Rehearsal) => state.last_at,
+        (None, _) => real_now(),
+    }
+}
+
+// ---- SEAM: from here to the foot stands in for desk::answers and the daemon until they land ----
+
+#[expect(clippy::disallowed_methods, reason = "stands in for the daemon's clock")]
+fn real_now() -> Moment {
+    Moment::from_utc(chrono::Utc::now())
+}
+
+/// `desk::answers` is to do this.
+fn answer(_keeper: &mut Keeper, request: Request, _now: Moment) -> Answer {
+    Answer::Failed(Failure::new(75, format!("not wired: {request:?}"), "wait for the desk"))
 }
 
 /// Runs the daemon until it is told to stop; `clock_speed` is rehearsal seconds a second.
@@ -110,9 +184,6 @@ pub fn init(globals: &Globals) -> Result<Answer, Failure> {
 /// # Errors
 /// As the daemon says.
 pub fn run(globals: &Globals, _clock_speed: Option<u32>) -> Result<(), Failure> {
-    config_file(globals).and_then(|_| Err(not_wired()))
-}
-
-fn not_wired() -> Failure {
-    Failure::new(75, "not wired", "wait for the desk and the daemon")
+    let _config = config(globals)?;
+    Err(Failure::new(75, "not wired", "wait for the daemon"))
 }

@@ -273,7 +273,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 /// This very program, on the stage's configuration and store.
 fn tradewind(dir: &Path) -> Result<Command, Failure> {
     let mut command = this_program()?;
-    command.arg("--json").arg("--config").arg(dir.join("quickstart.toml"));
+    command.arg("--config").arg(dir.join("quickstart.toml"));
     command.arg("--store").arg(dir.join("store"));
     Ok(command)
 }
@@ -318,7 +318,7 @@ fn spawn(command: &mut Command) -> Result<Child, Failure> {
 
 /// Runs a command to its end and reads its one JSON object.
 fn finish(command: &mut Command, input: &str) -> Result<Value, Failure> {
-    let mut child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+    let mut child = spawn(command.arg("--json").stdin(Stdio::piped()).stdout(Stdio::piped()))?;
     if let Some(mut stdin) = child.stdin.take() {
         // Who does not read to the end says so by its exit.
         let _ = stdin.write_all(input.as_bytes());
@@ -358,7 +358,7 @@ fn ready(props: &mut Props, runtime: &Runtime) -> Result<Client, Failure> {
         if let Some(status) = ended {
             return Err(silent(&format!("the daemon ended ({status})"), &log));
         }
-        runtime.block_on(tokio::time::sleep(LOOK_EVERY));
+        runtime.block_on(async { tokio::time::sleep(LOOK_EVERY).await });
     }
     Err(silent(&format!("the daemon did not answer within {READY_WITHIN:?}"), &log))
 }
