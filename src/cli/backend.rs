@@ -184,6 +184,6 @@ fn answer(_keeper: &mut Keeper, request: Request, _now: Moment) -> Answer {
 /// # Errors
 /// As the daemon says.
 pub fn run(globals: &Globals, _clock_speed: Option<u32>) -> Result<(), Failure> {
-    let _config = config(globals)?;
+    Store::open(globals)?;
     Err(Failure::new(75, "not wired", "wait for the daemon"))
 }

@@ -24,12 +24,11 @@ const STRETCH_ROWS: usize = 2_000;
 /// Bytes of one stretch, more or less, at most: far below what the socket takes.
 const STRETCH_BYTES: usize = 2 * 1024 * 1024;
 
-/// Imports one file or standard input; answers the summary.
+/// Asks for `--yes` where it is needed.
 ///
 /// # Errors
-/// 64 for flags that contradict each other, 65 for an input that is no saved search, 66 for a file
-/// that is not there, 73 if the verdicts cannot be written.
-pub fn run(backend: &mut Backend, args: &ImportArgs) -> Result<Answer, Failure> {
+/// 64 if it is and was not given.
+pub fn refuse_rash(args: &ImportArgs) -> Result<(), Failure> {
     if args.tags == Some(TagMode::Replace) && !args.yes {
         return Err(Failure::new(
             64,
@@ -37,6 +36,15 @@ pub fn run(backend: &mut Backend, args: &ImportArgs) -> Result<Answer, Failure> 
             "add --yes if that is what you want (history keeps the old ones), or --tags append",
         ));
     }
+    Ok(())
+}
+
+/// Imports one file or standard input; answers the summary.
+///
+/// # Errors
+/// 65 for an input that is no saved search, 66 for a file that is not there, 73 if the verdicts
+/// cannot be written, and what the backend says.
+pub fn run(backend: &mut Backend, args: &ImportArgs) -> Result<Answer, Failure> {
     let (input, bar) = open(&args.file)?;
     let verdicts = args.verdicts.as_deref().map(Verdicts::create).transpose()?;
     let rows = rows(bar.wrap_read(input), args)?;
