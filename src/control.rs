@@ -200,3 +200,58 @@ pub struct Failure {
     /// What to do about it.
     pub fix: String,
 }
+
+impl Failure {
+    /// A failure with its exit code, what went wrong, and what to do about it.
+    pub fn new(code: u8, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { code, message: message.into(), fix: fix.into() }
+    }
+
+    /// As scripts see it: `{"error":{"code","message","fix"}}`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        serde_json::json!({
+            "error": { "code": self.code, "message": self.message, "fix": self.fix }
+        })
+    }
+
+    /// Reads [`Self::to_json`]; `None` for anything else.
+    #[must_use]
+    pub fn from_json(value: &Value) -> Option<Self> {
+        Self::deserialize(value.get("error")?).ok()
+    }
+}
+
+impl Answer {
+    /// The exit code it ends a command with.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::One(_) | Self::Lines(_) => 0,
+            Self::Bad(_) => 1,
+            Self::Failed(failure) => failure.code,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_named_by_its_command() {
+        let request: Request = serde_json::from_str(r#"{"command":"status"}"#).unwrap();
+        assert!(matches!(request, Request::Status {}));
+        let plan = Request::Plan { date: None, list: true };
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(text, r#"{"command":"plan","date":null,"list":true}"#);
+        assert!(serde_json::from_str::<Request>(r#"{"command":"plan","dat":1}"#).is_err());
+    }
+
+    #[test]
+    fn a_failure_survives_its_json() {
+        let failure = Failure::new(78, "no store at state", "run `tradewind init`");
+        assert_eq!(Failure::from_json(&failure.to_json()), Some(failure));
+        assert_eq!(Failure::from_json(&serde_json::json!({"rows": 1})), None);
+    }
+}

@@ -92,6 +92,7 @@ pub mod net {
 }
 
 pub mod control;
+pub mod socket;
 
 /// What is done about a request: imports, the day, and the answers.
 pub mod desk {
@@ -112,6 +113,9 @@ pub mod daemon;
 pub mod cli {
     pub mod args;
     pub mod render;
-    pub mod commands;
+    pub mod backend;
+    pub mod import;
+    pub mod stage;
     pub mod quickstart;
+    pub mod commands;
 }

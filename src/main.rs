@@ -1,3 +1,7 @@
 //! `tradewind`: argv in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tradewind::cli::commands::main(std::env::args_os())
+}

@@ -1,5 +1,7 @@
 //! Templates: what the file may say, what rendering makes of it, what `check` finds, who gets which.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 use std::collections::HashMap;
 use std::fs;
 

@@ -10,7 +10,6 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, FixedOffset};
 use mail_builder::MessageBuilder;
-use mail_builder::headers::HeaderType;
 use mail_builder::headers::address::Address;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::message_id::MessageId;
@@ -123,7 +122,7 @@ pub fn compose(letter: &Rendered, envelope: &Envelope<'_>) -> Result<Vec<u8>, Co
         .subject(Text::new(subject))
         .header("Date", Raw::new(date))
         .message_id(MessageId::new(message_id))
-        .header("List-Id", list_id(envelope))
+        .header("List-Id", Raw::new(list_id(envelope)))
         .header("List-Unsubscribe", Raw::new(list_unsubscribe(envelope)?))
         .header("List-Unsubscribe-Post", Raw::new("List-Unsubscribe=One-Click"));
     if let Some(id) = envelope.feedback_id {
@@ -143,13 +142,12 @@ fn mailbox<'a>(header: &'static str, mailbox: &Mailbox<'a>) -> Result<Address<'a
     Ok(Address::new_address((!name.is_empty()).then_some(name), address))
 }
 
-/// `"英语-工程设备经销商" <0f3c….example.com>`: the id is the audience's hash below the sender's domain,
-/// so that filters survive a new template, series or batch.
-fn list_id<'a>(envelope: &Envelope<'a>) -> HeaderType<'a> {
+/// `<0f3c….example.com>`: the audience's hash below the sender's domain, so that filters survive a new
+/// template, series or batch. The audience's name is ours alone: the contact is not shown our files.
+fn list_id(envelope: &Envelope<'_>) -> String {
     let domain = envelope.from.address.rsplit_once('@').map_or("", |(_, domain)| domain);
     let hash = xxh3_64(envelope.audience.as_str().as_bytes());
-    let id = format!("{hash:016x}.{domain}");
-    Address::new_address(Some(clipped(envelope.audience.as_str())), id).into()
+    format!("<{hash:016x}.{domain}>")
 }
 
 fn list_unsubscribe(envelope: &Envelope<'_>) -> Result<String, ComposeError> {

@@ -1,0 +1,415 @@
+//! `import`: reads a saved search, sends it in stretches, and writes down what came of every row.
+//!
+//! Rows are streamed: whatever the size of the file, one stretch is in memory. A stretch is
+//! answered when it is durable, so an interrupted import leaves a prefix of the file.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use crate::book::contact::Kind;
+use crate::cadence::fault::Unreadable;
+use crate::cadence::rows::{Options, Row, Rows};
+use crate::cli::args::{ImportArgs, Mode, TagMode};
+use crate::cli::backend::Backend;
+use crate::control::{Answer, Failure, ImportBegin, ImportRow, Request};
+
+/// Rows of one stretch at most.
+const STRETCH_ROWS: usize = 2_000;
+/// Bytes of one stretch, more or less, at most: far below what the socket takes.
+const STRETCH_BYTES: usize = 2 * 1024 * 1024;
+
+/// Imports one file or standard input; answers the summary.
+///
+/// # Errors
+/// 64 for flags that contradict each other, 65 for an input that is no saved search, 66 for a file
+/// that is not there, 73 if the verdicts cannot be written.
+pub fn run(backend: &mut Backend, args: &ImportArgs) -> Result<Answer, Failure> {
+    if args.tags == Some(TagMode::Replace) && !args.yes {
+        return Err(Failure::new(
+            64,
+            "--tags replace puts the new tag in place of all others",
+            "add --yes if that is what you want (history keeps the old ones), or --tags append",
+        ));
+    }
+    let (input, bar) = open(&args.file)?;
+    let verdicts = args.verdicts.as_deref().map(Verdicts::create).transpose()?;
+    let rows = rows(bar.wrap_read(input), args)?;
+    let mut course = Course { ask: &mut |request| backend.ask(request), verdicts, bar, rows: 0 };
+    let answer = course.run(begin(args), rows);
+    course.bar.finish_and_clear();
+    answer
+}
+
+/// Finds out what the input is and reads it row by row.
+fn rows<R: Read>(input: R, args: &ImportArgs) -> Result<Rows<R>, Failure> {
+    let options = Options { map: args.map.clone(), ..Options::default() };
+    Rows::open(input, &options).map_err(|err| {
+        let file = match args.file.to_string_lossy() {
+            stdin if stdin == "-" => "standard input".to_owned(),
+            file => file.into_owned(),
+        };
+        if let Unreadable::Input(err) = &err {
+            return unread(&file, err);
+        }
+        // Its last part says what to do.
+        let text = err.to_string();
+        let (what, fix) = text.rsplit_once(": ").unwrap_or((&text, "save it as CSV (UTF-8)"));
+        Failure::new(65, format!("{file}: {what}"), fix)
+    })
+}
+
+fn unread(file: &str, err: &io::Error) -> Failure {
+    let fix = "see whether the disk or the command before the pipe failed, and import again";
+    Failure::new(74, format!("{file}: reading failed: {err}"), fix)
+}
+
+/// A row as the desk wants it.
+fn wanted(row: Row) -> ImportRow {
+    let line = row.line;
+    let cells = match row.cells {
+        Ok(cells) => cells,
+        Err(fault) => {
+            return ImportRow { line, fault: Some(fault.to_string()), ..ImportRow::default() };
+        }
+    };
+    let named = cells.card.fields().map(|(field, value)| (field.to_owned(), value.to_owned()));
+    let kind = cells.kind.map(|kind| match kind {
+        Kind::Precise => "precise".to_owned(),
+        Kind::Ordinary => "ordinary".to_owned(),
+    });
+    ImportRow {
+        line,
+        fault: None,
+        address: cells.address,
+        kind,
+        rank: cells.rank,
+        tags: cells.tags,
+        fields: named.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
+        attributes: cells.card.attributes,
+    }
+}
+
+fn begin(args: &ImportArgs) -> ImportBegin {
+    let mode = match args.mode {
+        Mode::New => "new",
+        Mode::Update => "update",
+        Mode::Upsert => "upsert",
+    };
+    let tags = args.tags.map(|tags| match tags {
+        TagMode::Keep => "keep",
+        TagMode::Append => "append",
+        TagMode::Replace => "replace",
+    });
+    ImportBegin {
+        file: args.file.to_string_lossy().into_owned(),
+        who: account(),
+        tag: args.tag.clone(),
+        cap: args.cap,
+        spread: args.spread,
+        mode: Some(mode.to_owned()),
+        tags: tags.map(str::to_owned),
+        force: args.force,
+    }
+}
+
+/// The account this process runs as: its name where /etc/passwd has one, else its number.
+fn account() -> String {
+    let Ok(process) = fs::metadata("/proc/self") else { return String::new() };
+    let uid = process.uid().to_string();
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    });
+    name.unwrap_or(uid)
+}
+
+fn open(file: &Path) -> Result<(Box<dyn Read>, ProgressBar), Failure> {
+    if file.as_os_str() == "-" {
+        let bar = ProgressBar::new_spinner();
+        return Ok((Box::new(io::stdin()), styled(bar, "{spinner} {bytes} {msg}")));
+    }
+    let cannot = |err: io::Error| {
+        let fix = "name a file this user may read, or pipe it in with -";
+        Failure::new(66, format!("cannot read {}: {err}", file.display()), fix)
+    };
+    let opened = File::open(file).map_err(cannot)?;
+    let about = opened.metadata().map_err(cannot)?;
+    if about.is_dir() {
+        return Err(cannot(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    let bar = ProgressBar::new(about.len());
+    Ok((Box::new(opened), styled(bar, "{bar:30} {percent:>3} %  {msg}  {eta} left")))
+}
+
+/// Indicatif draws on standard error, and only where that is a terminal.
+fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// One import under way.
+struct Course<'a> {
+    ask: &'a mut dyn FnMut(Request) -> Answer,
+    verdicts: Option<Verdicts>,
+    bar: ProgressBar,
+    rows: usize,
+}
+
+impl Course<'_> {
+    fn run(
+        &mut self,
+        begin: ImportBegin,
+        rows: impl Iterator<Item = io::Result<Row>>,
+    ) -> Result<Answer, Failure> {
+        let started = Instant::now();
+        let begun = self.order(Request::ImportBegin(begin))?;
+        let import =
+            begun.get("import").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
+        let import = import.ok_or_else(|| strange("an import without a number", &begun))?;
+        let mut stretch = Stretch::default();
+        for row in rows {
+            let row = row.map_err(|err| unread("after the rows so far", &err))?;
+            if stretch.push(wanted(row)) {
+                self.send(import, &mut stretch)?;
+            }
+        }
+        self.send(import, &mut stretch)?;
+        if let Some(verdicts) = &mut self.verdicts {
+            verdicts.finish()?;
+        }
+        let mut summary = self.order(Request::ImportEnd { import })?;
+        if let Some(summary) = summary.as_object_mut() {
+            let seconds = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+            summary.insert("seconds".to_owned(), Value::from(seconds));
+        }
+        Ok(Answer::One(summary))
+    }
+
+    /// Sends a stretch and leaves it empty; its verdicts are durable when this returns.
+    fn send(&mut self, import: u32, stretch: &mut Stretch) -> Result<(), Failure> {
+        let rows = std::mem::take(stretch).rows;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let named: Vec<(u64, String)> = match self.verdicts {
+            Some(_) => rows.iter().map(|row| (row.line, row.address.clone())).collect(),
+            None => Vec::new(),
+        };
+        let sent = rows.len();
+        let answer = self.order(Request::ImportRows { import, rows })?;
+        if let Some(verdicts) = &mut self.verdicts {
+            verdicts.write(&named, &answer)?;
+        }
+        self.rows += sent;
+        self.bar.set_message(format!("{} rows", self.rows));
+        Ok(())
+    }
+
+    fn order(&mut self, request: Request) -> Result<Value, Failure> {
+        match (self.ask)(request) {
+            Answer::One(value) => Ok(value),
+            Answer::Failed(failure) => Err(failure),
+            Answer::Bad(value) => Err(strange("a bad finding", &value)),
+            Answer::Lines(lines) => Err(strange("a list", &Value::from(lines.len()))),
+        }
+    }
+}
+
+fn strange(what: &str, answer: &Value) -> Failure {
+    Failure::new(
+        70,
+        format!("the import was answered by {what}: {answer}"),
+        "see whether the daemon is of another version than this command",
+    )
+}
+
+/// Rows on their way into one request.
+#[derive(Default)]
+struct Stretch {
+    rows: Vec<ImportRow>,
+    bytes: usize,
+}
+
+impl Stretch {
+    /// Takes one more row; true when it is time to send.
+    fn push(&mut self, row: ImportRow) -> bool {
+        let pairs = row.fields.iter().chain(&row.attributes);
+        let pairs: usize = pairs.map(|(key, value)| key.len() + value.len()).sum();
+        self.bytes += 64 + row.address.len() + pairs;
+        self.rows.push(row);
+        self.rows.len() >= STRETCH_ROWS || self.bytes >= STRETCH_BYTES
+    }
+}
+
+/// The file of `--verdicts`: line,address,verdict,detail.
+struct Verdicts {
+    out: csv::Writer<File>,
+    path: String,
+}
+
+impl Verdicts {
+    fn create(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let file = File::create(path).map_err(|err| unwritten(&name, &err))?;
+        let mut verdicts = Self { out: csv::Writer::from_writer(file), path: name };
+        verdicts.record(["line", "address", "verdict", "detail"])?;
+        Ok(verdicts)
+    }
+
+    fn write(&mut self, named: &[(u64, String)], answer: &Value) -> Result<(), Failure> {
+        let verdicts = answer.get("verdicts").and_then(Value::as_array);
+        let verdicts = verdicts.ok_or_else(|| strange("no verdicts", answer))?;
+        for verdict in verdicts {
+            let part = |n: usize| verdict.get(n).and_then(Value::as_str).unwrap_or_default();
+            let line = verdict.get(0).and_then(Value::as_u64).unwrap_or_default();
+            // Rows are sent in file order, so their lines are sorted.
+            let address = named.binary_search_by_key(&line, |(line, _)| *line).ok();
+            let address = address.and_then(|n| named.get(n)).map_or("", |(_, address)| address);
+            self.record([&line.to_string(), address, part(1), part(2)])?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, fields: [&str; 4]) -> Result<(), Failure> {
+        self.out.write_record(fields).map_err(|err| unwritten(&self.path, &err))
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.out.flush().map_err(|err| unwritten(&self.path, &err))
+    }
+}
+
+fn unwritten(path: &str, err: &dyn std::fmt::Display) -> Failure {
+    Failure::new(
+        73,
+        format!("cannot write the verdicts to {path}: {err}"),
+        "name a file this user may write; importing again is harmless",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cadence::columns::Cells;
+    use crate::cli::args::{Command, Line};
+    use clap::Parser;
+    use serde_json::json;
+
+    fn row(line: u64) -> io::Result<Row> {
+        let mut cells = Cells::default();
+        cells.address = format!("a{line}@b.example");
+        Ok(Row { line, cells: Ok(cells) })
+    }
+
+    fn args(map: &[(&str, &str)]) -> ImportArgs {
+        let map = map.iter().map(|(header, field)| format!("--map={header}={field}"));
+        let words = ["tradewind", "import"].map(str::to_owned).into_iter().chain(map);
+        match Line::parse_from(words).command {
+            Command::Import(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_saved_search_becomes_rows() {
+        let text =
+            "E-Post,姓名,公司,类型,rank,城市\nann@acme.example,Ann,Acme,普通,3,Lyon\nb@c.example\n";
+        let rows = rows(text.as_bytes(), &args(&[("E-Post", "email")])).unwrap();
+        let rows: Vec<ImportRow> = rows.map(|row| wanted(row.unwrap())).collect();
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(rows[0].address, "ann@acme.example");
+        assert_eq!(rows[0].kind.as_deref(), Some("ordinary"));
+        assert_eq!((rows[0].line, rows[0].rank), (2, Some(3)));
+        assert_eq!(rows[0].fields, [pair("name", "Ann"), pair("company", "Acme")]);
+        assert_eq!(rows[0].attributes, [pair("城市", "Lyon")]);
+        assert!(rows[1].line == 3 && rows[1].fault.is_some(), "{:?}", rows[1]);
+    }
+
+    #[test]
+    fn what_is_no_saved_search_is_refused_with_a_fix() {
+        for (text, word) in [
+            ("", "empty"),
+            ("\0\x01\x02\0\0\x03", "binary"),
+            ("name,city\nAnn,Lyon\n", "line 1: no column of addresses"),
+        ] {
+            let failure = rows(text.as_bytes(), &args(&[])).err().unwrap();
+            assert_eq!(failure.code, 65, "{text}");
+            assert!(failure.message.contains(word), "{}", failure.message);
+            assert!(failure.message.starts_with("standard input: ") && !failure.fix.is_empty());
+        }
+    }
+
+    /// Judges every row `new`, remembers what was asked.
+    fn desk(asked: &mut Vec<usize>, request: &Request) -> Answer {
+        Answer::One(match request {
+            Request::ImportBegin(_) => json!({"import": 7}),
+            Request::ImportRows { import: 7, rows } => {
+                asked.push(rows.len());
+                let verdicts: Vec<Value> =
+                    rows.iter().map(|row| json!([row.line, "new", ""])).collect();
+                json!({"verdicts": verdicts})
+            }
+            Request::ImportEnd { import: 7 } => json!({"rows": 4100, "seconds": 99}),
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn rows_go_in_stretches_and_every_verdict_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("verdicts.csv");
+        let mut asked = Vec::new();
+        let mut ask = |request: Request| desk(&mut asked, &request);
+        let verdicts = Some(Verdicts::create(&path).unwrap());
+        let bar = ProgressBar::hidden();
+        let mut course = Course { ask: &mut ask, verdicts, bar: bar.clone(), rows: 0 };
+        let answer = course.run(ImportBegin::default(), (2..4102).map(row)).unwrap();
+        let Answer::One(summary) = answer else { panic!("{answer:?}") };
+        assert!(summary["seconds"].as_f64().unwrap() < 99.0);
+        assert_eq!(bar.message(), "4100 rows");
+        assert_eq!(asked, [2000, 2000, 100]);
+        let text = fs::read_to_string(path).unwrap();
+        assert_eq!(text.lines().count(), 4101);
+        assert!(text.starts_with("line,address,verdict,detail\n2,a2@b.example,new,\n"), "{text}");
+    }
+
+    #[test]
+    fn long_rows_make_short_stretches() {
+        let mut stretch = Stretch::default();
+        let long = || ImportRow {
+            attributes: vec![("note".to_owned(), "x".repeat(1024 * 1024))],
+            ..ImportRow::default()
+        };
+        assert!(!stretch.push(long()));
+        assert!(stretch.push(long()));
+    }
+
+    #[test]
+    fn a_failure_ends_it() {
+        let mut ask = |request: Request| match request {
+            Request::ImportBegin(_) => Answer::One(json!({"import": 1})),
+            _ => Answer::Failed(Failure::new(74, "disk full", "make room")),
+        };
+        let mut course =
+            Course { ask: &mut ask, verdicts: None, bar: ProgressBar::hidden(), rows: 0 };
+        let failure = course.run(ImportBegin::default(), std::iter::once(row(1))).unwrap_err();
+        assert_eq!(failure.code, 74);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        assert_eq!(open(Path::new("no/such.csv")).err().unwrap().code, 66);
+        assert!(open(Path::new("/")).err().unwrap().message.contains("directory"));
+        assert!(!account().is_empty());
+    }
+}
