@@ -100,9 +100,11 @@ pub mod desk {
     pub mod day;
     pub mod letters;
     pub mod imports;
-    pub mod ahead;
-    pub mod answers;
     pub mod orders;
+    pub mod ahead;
+    pub mod rounds;
+    pub mod tell;
+    pub mod answers;
 }
 
 pub mod daemon;

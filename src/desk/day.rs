@@ -480,6 +480,27 @@ impl Keeper {
         open: bool,
         queued: &ContactSet,
     ) -> Result<Plan, Failure> {
+        let contacts = &self.store.state().contacts;
+        let columns = (contacts.last.as_slice(), contacts.last_silent.as_slice());
+        self.judge_by(day, asked, Standpoint { open, queued, columns })
+    }
+
+    /// Asks the planner about rounds of a day to come, with the last days of a simulation.
+    ///
+    /// # Errors
+    /// As [`Self::judge`].
+    pub fn judge_with(
+        &self,
+        day: Day,
+        asked: &[Due],
+        columns: (&[u16], &[u16]),
+    ) -> Result<Plan, Failure> {
+        let queued = &ContactSet::new();
+        self.judge_by(day, asked, Standpoint { open: true, queued, columns })
+    }
+
+    fn judge_by(&self, day: Day, asked: &[Due], from: Standpoint<'_>) -> Result<Plan, Failure> {
+        let Standpoint { open, queued, columns: (last, last_silent) } = from;
         let state = self.store.state();
         let exclusions = asked
             .iter()
@@ -525,8 +546,8 @@ impl Keeper {
             waiting: &state.waiting,
             in_flight: &ledger::in_flight(state),
             already_today: &already,
-            last: &state.contacts.last,
-            last_silent: &state.contacts.last_silent,
+            last,
+            last_silent,
             company: &state.contacts.company,
             rank: &state.contacts.rank,
             company_taken: &taken,
@@ -556,6 +577,14 @@ impl Keeper {
         let first = given.into_iter().find(|tag| tags.contains(tag));
         first.or_else(|| tags.first().copied()).unwrap_or(TagId(0))
     }
+}
+
+/// What the planner is told beside the rounds.
+struct Standpoint<'a> {
+    open: bool,
+    queued: &'a ContactSet,
+    /// Last day written to, and last day by a marketing letter.
+    columns: (&'a [u16], &'a [u16]),
 }
 
 /// Whether a reason may pass while the day lasts.

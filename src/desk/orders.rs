@@ -1,1 +1,288 @@
-//! Placeholder until the file is written.
+//! Orders: what a person changes by hand. Every one is an entry; nothing is taken out of history.
+
+use serde_json::{Value, json};
+
+use crate::book::address::Address;
+use crate::book::contact::{Card, CompanyNo, ContactId, Kind, Moment};
+use crate::book::domain;
+use crate::book::tag::TagId;
+use crate::control::Failure;
+use crate::desk::keeper::Keeper;
+use crate::feedback::entry::{By, Cause, Target, What};
+use crate::store::columns::Hash96;
+
+impl Keeper {
+    /// The contact with this address, as typed.
+    ///
+    /// # Errors
+    /// 65 when it is no address, 66 when nobody has it.
+    pub fn contact_id(&self, typed: &str) -> Result<ContactId, Failure> {
+        let parsed = parse(typed)?;
+        self.store.state().find(&parsed.key()).ok_or_else(|| {
+            Failure::usage(
+                66,
+                format!("no contact has the address {parsed}"),
+                "check the spelling; `tradewind imports` lists what was brought in",
+            )
+        })
+    }
+
+    /// Gives a tag to contacts; answers how many had it not before.
+    ///
+    /// # Errors
+    /// When the tag or an address is wrong: then nobody is tagged.
+    pub fn give_tag(
+        &mut self,
+        addresses: &[String],
+        typed: &str,
+        who: &str,
+        now: Moment,
+    ) -> Result<Value, Failure> {
+        let contacts = self.contact_ids(addresses)?;
+        let tag = self.tag(typed, now)?;
+        let day = self.day_of(now);
+        let mut tagged = 0_u64;
+        for contact in contacts {
+            if self.has_tag(contact, tag) {
+                continue;
+            }
+            let by = By::Person(who.to_owned());
+            self.store.record(now, What::Tagged { contact, tag, day, by })?;
+            tagged += 1;
+        }
+        self.stale = true;
+        Ok(json!({ "tagged": tagged, "known": addresses.len() as u64 - tagged }))
+    }
+
+    /// Takes a tag back, as a correction.
+    ///
+    /// # Errors
+    /// When the tag or an address is wrong: then nothing is taken back.
+    pub fn take_tag(
+        &mut self,
+        addresses: &[String],
+        typed: &str,
+        (who, reason): (&str, &str),
+        now: Moment,
+    ) -> Result<Value, Failure> {
+        let contacts = self.contact_ids(addresses)?;
+        let tag = self.tag(typed, now)?;
+        let mut untagged = 0_u64;
+        for contact in contacts {
+            if !self.has_tag(contact, tag) {
+                continue;
+            }
+            let (by, reason) = (By::Person(who.to_owned()), reason.to_owned());
+            self.store.record(now, What::Untagged { contact, tag, by, reason })?;
+            untagged += 1;
+        }
+        self.stale = true;
+        Ok(json!({ "untagged": untagged }))
+    }
+
+    fn contact_ids(&self, addresses: &[String]) -> Result<Vec<ContactId>, Failure> {
+        addresses.iter().map(|typed| self.contact_id(typed)).collect()
+    }
+
+    fn has_tag(&self, contact: ContactId, tag: TagId) -> bool {
+        self.store.state().members(tag).is_some_and(|members| members.contains(contact))
+    }
+
+    /// Suppresses addresses and `@domains`.
+    ///
+    /// # Errors
+    /// When one is neither: then nothing is suppressed.
+    pub fn suppress(
+        &mut self,
+        targets: &[String],
+        reason: &str,
+        now: Moment,
+    ) -> Result<Value, Failure> {
+        let parsed = targets.iter().map(|one| aim(one)).collect::<Result<Vec<_>, _>>()?;
+        let mut suppressed = 0_u64;
+        for target in parsed {
+            suppressed += match target {
+                Aim::Address(address) => self.suppress_address(&address, reason, now)?,
+                Aim::Domain(domain) => self.suppress_domain(&domain, reason, now)?,
+            };
+        }
+        self.stale = true;
+        Ok(json!({ "suppressed": suppressed, "targets": targets.len() }))
+    }
+
+    fn suppress_address(
+        &mut self,
+        address: &Address,
+        reason: &str,
+        now: Moment,
+    ) -> Result<u64, Failure> {
+        let contact = match self.store.state().find(&address.key()) {
+            Some(known) => known,
+            None => self.shadow(address, now)?,
+        };
+        let state = self.store.state();
+        if state.suppressed.contains(contact) && !state.by_domain.contains(contact) {
+            return Ok(0);
+        }
+        let note = reason.trim_start_matches('@').to_owned();
+        let target = Target::Contact(contact);
+        self.store.record(now, What::Suppressed { target, cause: Cause::Operator, note })?;
+        Ok(1)
+    }
+
+    /// An address that is known only by its suppression: no rank, no tag.
+    fn shadow(&mut self, address: &Address, now: Moment) -> Result<ContactId, Failure> {
+        let key = self.config.companies.of(address).into_string();
+        let state = self.store.state();
+        let contact = ContactId(state.contacts.len());
+        let company = state.companies.find(Hash96::of(&key));
+        let what = What::Imported {
+            contact,
+            address: address.as_str().to_owned(),
+            company: company.unwrap_or(CompanyNo(state.companies.len())),
+            company_key: company.is_none().then_some(key),
+            kind: Kind::Precise,
+            rank: 0,
+            day: self.day_of(now),
+            import: 0,
+            tags: Vec::new(),
+            card: Card::default(),
+        };
+        self.store.record(now, what)?;
+        Ok(contact)
+    }
+
+    fn suppress_domain(
+        &mut self,
+        domain: &str,
+        reason: &str,
+        now: Moment,
+    ) -> Result<u64, Failure> {
+        if self.store.state().domains.contains_key(domain) {
+            return Ok(0);
+        }
+        let target = Target::Domain(domain.to_owned());
+        let note = reason.to_owned();
+        self.store.record(now, What::Suppressed { target, cause: Cause::Operator, note })?;
+        for contact in self.in_domain(domain)? {
+            if self.store.state().suppressed.contains(contact) {
+                continue;
+            }
+            let target = Target::Contact(contact);
+            let note = format!("@{domain}");
+            self.store.record(now, What::Suppressed { target, cause: Cause::Operator, note })?;
+        }
+        Ok(1)
+    }
+
+    /// Everybody at a domain or below it.
+    fn in_domain(&self, domain: &str) -> Result<Vec<ContactId>, Failure> {
+        let mut found = Vec::new();
+        self.store.each_contact(|id, address| {
+            let host = address.rsplit_once('@').map_or("", |(_, host)| host);
+            let below = host.strip_suffix(domain).is_some_and(|rest| {
+                rest.is_empty() || rest.ends_with('.')
+            });
+            if below {
+                found.push(id);
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Takes suppressions back, as a correction.
+    ///
+    /// # Errors
+    /// When a target is not suppressed: then nothing is taken back.
+    pub fn unsuppress(
+        &mut self,
+        targets: &[String],
+        reason: &str,
+        now: Moment,
+    ) -> Result<Value, Failure> {
+        let mut removed = Vec::new();
+        for typed in targets {
+            let not_there = || {
+                Failure::usage(66, format!("{typed} is not on the suppression list"), "check it")
+            };
+            match aim(typed)? {
+                Aim::Domain(domain) => {
+                    if !self.store.state().domains.contains_key(&domain) {
+                        return Err(not_there());
+                    }
+                    let below = self.in_domain(&domain)?;
+                    let state = self.store.state();
+                    let only = below.into_iter().filter(|id| state.by_domain.contains(*id));
+                    removed.extend(only.map(Target::Contact));
+                    removed.push(Target::Domain(domain));
+                }
+                Aim::Address(address) => {
+                    let id = self.store.state().find(&address.key());
+                    let id = id.filter(|id| self.store.state().suppressed.contains(*id));
+                    removed.push(Target::Contact(id.ok_or_else(not_there)?));
+                }
+            }
+        }
+        for target in removed {
+            let reason = reason.to_owned();
+            self.store.record(now, What::Unsuppressed { target, reason })?;
+        }
+        self.stale = true;
+        Ok(json!({ "removed": targets.len() }))
+    }
+
+    /// Writes a note on a contact.
+    ///
+    /// # Errors
+    /// When there is no such contact.
+    pub fn note(
+        &mut self,
+        typed: &str,
+        text: &str,
+        who: &str,
+        now: Moment,
+    ) -> Result<Value, Failure> {
+        let contact = self.contact_id(typed)?;
+        let (by, text) = (By::Person(who.to_owned()), text.to_owned());
+        self.store.record(now, What::Noted { contact, by, text })?;
+        Ok(json!({ "noted": typed }))
+    }
+
+    /// Stops, or goes on, writing letters; durable, and said once only.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn pause(&mut self, stop: bool, who: &str, now: Moment) -> Result<Value, Failure> {
+        if self.store.state().paused != stop {
+            let by = By::Person(who.to_owned());
+            let what = if stop { What::Paused { by } } else { What::Resumed { by } };
+            self.store.record(now, what)?;
+            self.stale = true;
+        }
+        Ok(json!({ "paused": stop }))
+    }
+}
+
+enum Aim {
+    Address(Address),
+    Domain(String),
+}
+
+fn aim(typed: &str) -> Result<Aim, Failure> {
+    let typed = typed.trim();
+    match typed.strip_prefix('@') {
+        None => parse(typed).map(Aim::Address),
+        Some(name) => domain::parse(name).map(Aim::Domain).map_err(|error| {
+            Failure::usage(65, format!("{typed}: {error}"), "write a domain as @acme.example")
+        }),
+    }
+}
+
+fn parse(typed: &str) -> Result<Address, Failure> {
+    match Address::parse(typed.trim()) {
+        Ok(parsed) => Ok(parsed.address),
+        Err(error) => {
+            Err(Failure::usage(65, format!("{typed:?}: {error}"), "write it as ann@acme.example"))
+        }
+    }
+}
