@@ -3,9 +3,8 @@
 //! Rows are streamed: whatever the size of the file, one stretch is in memory. A stretch is
 //! answered when it is durable, so an interrupted import leaves a prefix of the file.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -16,7 +15,7 @@ use crate::book::contact::Kind;
 use crate::cadence::fault::Unreadable;
 use crate::cadence::rows::{Options, Row, Rows};
 use crate::cli::args::{ImportArgs, Mode, TagMode};
-use crate::cli::backend::Backend;
+use crate::cli::backend::{Backend, account};
 use crate::control::{Answer, Failure, ImportBegin, ImportRow, Request};
 
 /// Rows of one stretch at most.
@@ -124,19 +123,6 @@ fn begin(args: &ImportArgs) -> ImportBegin {
         tags: tags.map(str::to_owned),
         force: args.force,
     }
-}
-
-/// The account this process runs as: its name where /etc/passwd has one, else its number.
-fn account() -> String {
-    let Ok(process) = fs::metadata("/proc/self") else { return String::new() };
-    let uid = process.uid().to_string();
-    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = accounts.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid).then(|| name.to_owned())
-    });
-    name.unwrap_or(uid)
 }
 
 fn open(file: &Path) -> Result<(Box<dyn Read>, ProgressBar), Failure> {
@@ -386,7 +372,7 @@ mod tests {
         assert!(summary["seconds"].as_f64().unwrap() < 99.0);
         assert_eq!(bar.message(), "4100 rows");
         assert_eq!(asked, [2000, 2000, 100]);
-        let text = fs::read_to_string(path).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(text.lines().count(), 4101);
         assert!(text.starts_with("line,address,verdict,detail\n2,a2@b.example,new,\n"), "{text}");
     }
@@ -418,6 +404,5 @@ mod tests {
     fn what_is_not_there_is_named() {
         assert_eq!(open(Path::new("no/such.csv")).err().unwrap().code, 66);
         assert!(open(Path::new("/")).err().unwrap().message.contains("directory"));
-        assert!(!account().is_empty());
     }
 }
