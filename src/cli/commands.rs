@@ -88,6 +88,8 @@ impl Style {
             Command::Show(_) => Self::Human(Face::Show),
             Command::Why(_) => Self::Human(Face::Why),
             Command::Audit => Self::Human(Face::Audit),
+            Command::Report(_) => Self::Human(Face::Report),
+            Command::Tags => Self::Human(Face::Tags),
             _ => Self::Human(Face::Plain),
         }
     }
