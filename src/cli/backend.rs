@@ -12,8 +12,10 @@ use indicatif::ProgressBar;
 
 use crate::book::contact::Moment;
 use crate::cli::args::Globals;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Answer, Failure, Request};
+use crate::daemon::{self, Options};
 use crate::desk::keeper::{self, Keeper, Opener};
 use crate::socket::Client;
 use crate::store::db::Opening;
@@ -124,7 +126,7 @@ impl Store {
 
     fn ask(&mut self, request: Request) -> Answer {
         let now = now(&self.keeper.store, self.clock);
-        answer(&mut self.keeper, request, now)
+        self.keeper.answer(request, &who(), now)
     }
 }
 
@@ -167,23 +169,24 @@ fn now(store: &crate::store::db::Store, clock: Option<Moment>) -> Moment {
     }
 }
 
-// ---- SEAM: from here to the foot stands in for desk::answers and the daemon until they land ----
-
-#[expect(clippy::disallowed_methods, reason = "stands in for the daemon's clock")]
 fn real_now() -> Moment {
-    Moment::from_utc(chrono::Utc::now())
-}
-
-/// `desk::answers` is to do this.
-fn answer(_keeper: &mut Keeper, request: Request, _now: Moment) -> Answer {
-    Answer::Failed(Failure::new(75, format!("not wired: {request:?}"), "wait for the desk"))
+    Clock::real().now()
 }
 
 /// Runs the daemon until it is told to stop; `clock_speed` is rehearsal seconds a second.
 ///
 /// # Errors
 /// As the daemon says.
-pub fn run(globals: &Globals, _clock_speed: Option<u32>) -> Result<(), Failure> {
-    let _config = config(globals)?;
-    Err(Failure::new(75, "not wired", "wait for the daemon"))
+pub fn run(globals: &Globals, clock_speed: Option<u32>) -> Result<(), Failure> {
+    let clock = globals.clock.map(|at| Moment::from_utc(at.to_utc()));
+    let options = Options {
+        config: config_file(globals)?,
+        store: globals.store.clone(),
+        clock: clock.map(|at| (at, clock_speed.unwrap_or(0))),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|err| Failure::new(71, format!("no runtime: {err}"), "free some memory"))?;
+    runtime.block_on(daemon::run(options))
 }
