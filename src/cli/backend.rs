@@ -4,7 +4,9 @@
 //! way, which is what keeps a large import cheap.
 
 use std::fmt;
+use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -83,6 +85,20 @@ pub fn config_file(globals: &Globals) -> Result<PathBuf, Failure> {
     )
 }
 
+/// The account this process runs as: its name where /etc/passwd has one, else its number.
+#[must_use]
+pub fn account() -> String {
+    let Ok(process) = fs::metadata("/proc/self") else { return String::new() };
+    let uid = process.uid().to_string();
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    });
+    name.unwrap_or(uid)
+}
+
 /// The store's directory: `--store`, else the configured one.
 fn store_dir(globals: &Globals) -> Result<PathBuf, Failure> {
     match &globals.store {
@@ -99,6 +115,7 @@ fn config(globals: &Globals) -> Result<Config, Failure> {
 pub struct Store {
     keeper: Keeper,
     clock: Option<Moment>,
+    who: String,
 }
 
 impl fmt::Debug for Store {
@@ -121,12 +138,12 @@ impl Store {
         let (keeper, opening) = Keeper::open(opener, &|store| now(store, clock))?;
         bar.finish_and_clear();
         told(&opening);
-        Ok(Self { keeper, clock })
+        Ok(Self { keeper, clock, who: account() })
     }
 
     fn ask(&mut self, request: Request) -> Answer {
         let now = now(&self.keeper.store, self.clock);
-        self.keeper.answer(request, &who(), now)
+        self.keeper.answer(request, &self.who, now)
     }
 }
 
@@ -184,9 +201,24 @@ pub fn run(globals: &Globals, clock_speed: Option<u32>) -> Result<(), Failure> {
         store: globals.store.clone(),
         clock: clock.map(|at| (at, clock_speed.unwrap_or(0))),
     };
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .with_target(false)
+        .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|err| Failure::new(71, format!("no runtime: {err}"), "free some memory"))?;
     runtime.block_on(daemon::run(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_we_are_has_a_name() {
+        assert!(!account().is_empty());
+    }
 }

@@ -88,6 +88,8 @@ impl Style {
             Command::Show(_) => Self::Human(Face::Show),
             Command::Why(_) => Self::Human(Face::Why),
             Command::Audit => Self::Human(Face::Audit),
+            Command::Report(_) => Self::Human(Face::Report),
+            Command::Tags => Self::Human(Face::Tags),
             _ => Self::Human(Face::Plain),
         }
     }
@@ -138,7 +140,10 @@ fn run(line: Line) -> Result<Answer, Failure> {
         Command::Sink(args) => {
             stage::keep_letters(&args.dir, args.port).map(|()| Answer::One(Value::Null))
         }
-        Command::Import(args) => import::run(&mut Backend::open(&globals)?, &args),
+        Command::Import(args) => {
+            import::refuse_rash(&args)?;
+            import::run(&mut Backend::open(&globals)?, &args)
+        }
         Command::Tag(args) => each(&globals, &[args.address], |addresses| Request::Tag {
             addresses,
             tag: args.tag.clone(),
@@ -150,7 +155,10 @@ fn run(line: Line) -> Result<Answer, Failure> {
         }),
         Command::Suppress(args) => suppress(&globals, args),
         Command::Reload => reload(&globals),
-        other => Ok(Backend::open(&globals)?.ask(request(other)?)),
+        other => {
+            let request = request(other)?;
+            Ok(Backend::open(&globals)?.ask(request))
+        }
     }
 }
 

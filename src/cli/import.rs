@@ -3,9 +3,8 @@
 //! Rows are streamed: whatever the size of the file, one stretch is in memory. A stretch is
 //! answered when it is durable, so an interrupted import leaves a prefix of the file.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -16,7 +15,7 @@ use crate::book::contact::Kind;
 use crate::cadence::fault::Unreadable;
 use crate::cadence::rows::{Options, Row, Rows};
 use crate::cli::args::{ImportArgs, Mode, TagMode};
-use crate::cli::backend::Backend;
+use crate::cli::backend::{Backend, account};
 use crate::control::{Answer, Failure, ImportBegin, ImportRow, Request};
 
 /// Rows of one stretch at most.
@@ -24,12 +23,11 @@ const STRETCH_ROWS: usize = 2_000;
 /// Bytes of one stretch, more or less, at most: far below what the socket takes.
 const STRETCH_BYTES: usize = 2 * 1024 * 1024;
 
-/// Imports one file or standard input; answers the summary.
+/// Asks for `--yes` where it is needed.
 ///
 /// # Errors
-/// 64 for flags that contradict each other, 65 for an input that is no saved search, 66 for a file
-/// that is not there, 73 if the verdicts cannot be written.
-pub fn run(backend: &mut Backend, args: &ImportArgs) -> Result<Answer, Failure> {
+/// 64 if it is and was not given.
+pub fn refuse_rash(args: &ImportArgs) -> Result<(), Failure> {
     if args.tags == Some(TagMode::Replace) && !args.yes {
         return Err(Failure::new(
             64,
@@ -37,6 +35,15 @@ pub fn run(backend: &mut Backend, args: &ImportArgs) -> Result<Answer, Failure> 
             "add --yes if that is what you want (history keeps the old ones), or --tags append",
         ));
     }
+    Ok(())
+}
+
+/// Imports one file or standard input; answers the summary.
+///
+/// # Errors
+/// 65 for an input that is no saved search, 66 for a file that is not there, 73 if the verdicts
+/// cannot be written, and what the backend says.
+pub fn run(backend: &mut Backend, args: &ImportArgs) -> Result<Answer, Failure> {
     let (input, bar) = open(&args.file)?;
     let verdicts = args.verdicts.as_deref().map(Verdicts::create).transpose()?;
     let rows = rows(bar.wrap_read(input), args)?;
@@ -116,19 +123,6 @@ fn begin(args: &ImportArgs) -> ImportBegin {
         tags: tags.map(str::to_owned),
         force: args.force,
     }
-}
-
-/// The account this process runs as: its name where /etc/passwd has one, else its number.
-fn account() -> String {
-    let Ok(process) = fs::metadata("/proc/self") else { return String::new() };
-    let uid = process.uid().to_string();
-    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = accounts.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid).then(|| name.to_owned())
-    });
-    name.unwrap_or(uid)
 }
 
 fn open(file: &Path) -> Result<(Box<dyn Read>, ProgressBar), Failure> {
@@ -378,7 +372,7 @@ mod tests {
         assert!(summary["seconds"].as_f64().unwrap() < 99.0);
         assert_eq!(bar.message(), "4100 rows");
         assert_eq!(asked, [2000, 2000, 100]);
-        let text = fs::read_to_string(path).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(text.lines().count(), 4101);
         assert!(text.starts_with("line,address,verdict,detail\n2,a2@b.example,new,\n"), "{text}");
     }
@@ -410,6 +404,5 @@ mod tests {
     fn what_is_not_there_is_named() {
         assert_eq!(open(Path::new("no/such.csv")).err().unwrap().code, 66);
         assert!(open(Path::new("/")).err().unwrap().message.contains("directory"));
-        assert!(!account().is_empty());
     }
 }

@@ -290,7 +290,7 @@ impl Play {
         let report = stage.ask(&Request::Report { from: Some(from), to: Some(to) })?;
         self.voice.command(
             &format!("report --from {from} --to {to}"),
-            &render::one(Face::Plain, &report),
+            &render::one(Face::Report, &report),
         );
         let reader = cast.readers.first().map(|(reader, _)| ((*reader).to_owned(), FIRST_DAY));
         let next = reader.clone().map(|(reader, _)| (reader, READING_DAY));

@@ -17,6 +17,10 @@ pub enum Face {
     Why,
     /// The proof of the invariants.
     Audit,
+    /// Counts by batch.
+    Report,
+    /// All tags.
+    Tags,
     /// Anything else.
     Plain,
 }
@@ -28,24 +32,29 @@ const ORDER: &[&str] = &[
     "id",
     "at",
     "date",
+    "now",
     "from",
     "to",
     "kind",
     "batch",
-    "tag",
     "group",
+    "tag",
     "name",
     "company",
     "domain",
     "outcome",
     "reason",
     "reasons",
+    "cause",
     "detail",
     "rank",
     "state",
     "http",
-    "clock",
     "file",
+    "line",
+    "level",
+    "message",
+    "fix",
     "who",
     "mode",
     "rows",
@@ -60,16 +69,17 @@ const ORDER: &[&str] = &[
     "invalid",
     "placed",
     "planned",
+    "claimed",
     "accepted",
     "deferred",
+    "deferrals",
     "refused",
     "unknown",
     "withdrawn",
     "expired",
     "remaining",
     "opened",
-    "opens_human",
-    "opens_machine",
+    "machine_opens",
     "clicked",
     "replied",
     "unsubscribed",
@@ -78,13 +88,18 @@ const ORDER: &[&str] = &[
     "promoted",
     "seconds",
     "count",
+    "ok",
+    "config",
+    "store",
     "contacts",
+    "templates",
     "tags",
     "due",
-    "batches",
-    "total",
+    "rounds",
+    "totals",
     "letters",
     "violations",
+    "findings",
     "timeline",
 ];
 
@@ -97,14 +112,16 @@ pub fn one(face: Face, answer: &Value) -> String {
         Face::Show => show(object),
         Face::Why => why(object),
         Face::Audit => audit(object),
+        Face::Report => report(object),
+        Face::Tags => tags(object),
         Face::Plain => plain(object),
     }
 }
 
-/// One line per object, as a table.
+/// One line per object, as a table; a contact's card is for `show`.
 #[must_use]
 pub fn lines(answers: &[Value]) -> String {
-    if answers.is_empty() { "none\n".to_owned() } else { table(answers) }
+    if answers.is_empty() { "none\n".to_owned() } else { table(answers, |key| key != "card") }
 }
 
 fn plan(plan: &Map<String, Value>) -> String {
@@ -114,7 +131,7 @@ fn plan(plan: &Map<String, Value>) -> String {
     text.push_str(if due.is_empty() { ", no batch is due\n" } else { "\n" });
     if !due.is_empty() {
         text.push('\n');
-        text.push_str(&table(&due));
+        text.push_str(&table(&due, |_| true));
     }
     if let Some(reasons) = plan.get("reasons").filter(|reasons| *reasons != &Value::Null)
         && due.len() > 1
@@ -132,7 +149,7 @@ fn show(contact: &Map<String, Value>) -> String {
     let events: Vec<Value> = timeline.into_iter().flatten().map(event).collect();
     if !events.is_empty() {
         text.push('\n');
-        text.push_str(&table(&events));
+        text.push_str(&table(&events, |_| true));
     }
     text
 }
@@ -197,7 +214,7 @@ fn audit(audit: &Map<String, Value>) -> String {
     let letters = counted(letters, "letter", "letters");
     let violations: Vec<&Value> =
         audit.get("violations").and_then(Value::as_array).into_iter().flatten().collect();
-    let found = u64::try_from(violations.len()).unwrap_or(u64::MAX);
+    let found = size(&violations);
     let mut text = if violations.is_empty() {
         format!("{letters}, no violation\n")
     } else {
@@ -208,6 +225,44 @@ fn audit(audit: &Map<String, Value>) -> String {
     }
     text.push_str(&rest(audit, &["letters", "violations"]));
     text
+}
+
+fn report(report: &Map<String, Value>) -> String {
+    let (from, to) = (text_of(report, "from"), text_of(report, "to"));
+    let span = if from == to { from } else { format!("{from} to {to}") };
+    let rounds = report.get("rounds").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut text = format!("{span}: {}\n", counted(size(&rounds), "round", "rounds"));
+    if !rounds.is_empty() {
+        // Columns of nothing but zeros tell nothing.
+        let told = |key: &str| rounds.iter().any(|row| row.get(key).is_some_and(|v| v != 0));
+        text.push_str(&format!("\n{}\n", table(&rounds, told)));
+    }
+    let totals: Map<String, Value> = match report.get("totals") {
+        Some(Value::Object(totals)) => totals.clone().into_iter().filter(|(_, v)| v != 0).collect(),
+        _ => Map::new(),
+    };
+    let pairs =
+        [("in all", cell(&Value::Object(totals))), ("not written to", text_of(report, "reasons"))];
+    text.push_str(&aligned(pairs.into_iter().filter(|(_, value)| !value.is_empty())));
+    text.push_str(&rest(report, &["from", "to", "rounds", "totals", "reasons"]));
+    text
+}
+
+/// `{"tags": {TAG: count}, "groups": {TAG: GROUP}}`, by group.
+fn tags(answer: &Map<String, Value>) -> String {
+    let (Some(Value::Object(tags)), Some(groups)) = (answer.get("tags"), answer.get("groups"))
+    else {
+        return plain(answer);
+    };
+    let group = |tag: &String| groups.get(tag).map_or_else(String::new, cell);
+    let mut rows: Vec<(String, &String, &Value)> =
+        tags.iter().map(|(tag, count)| (group(tag), tag, count)).collect();
+    rows.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    let rows: Vec<Value> = rows
+        .into_iter()
+        .map(|(group, tag, count)| serde_json::json!({"group": group, "tag": tag, "contacts": count}))
+        .collect();
+    lines(&rows) + &rest(answer, &["tags", "groups"])
 }
 
 /// Single values as aligned lines, then each list of objects as a table of its own.
@@ -225,7 +280,7 @@ fn rest(object: &Map<String, Value>, shown: &[&str]) -> String {
         let Some(Value::Array(rows)) = object.get(key).filter(|value| is_table(value)) else {
             continue;
         };
-        text.push_str(&format!("\n{key}\n{}", table(rows)));
+        text.push_str(&format!("\n{key}\n{}", table(rows, |_| true)));
     }
     text
 }
@@ -242,8 +297,9 @@ fn aligned<'a>(pairs: impl Iterator<Item = (&'a str, String)>) -> String {
     printed(&table)
 }
 
-fn table(rows: &[Value]) -> String {
-    let keys = ordered(rows.iter().filter_map(Value::as_object).flat_map(Map::keys));
+fn table(rows: &[Value], wanted: impl Fn(&str) -> bool) -> String {
+    let keys = rows.iter().filter_map(Value::as_object).flat_map(Map::keys);
+    let keys = ordered(keys.filter(|key| wanted(key)));
     let mut table = bare();
     table.set_header(keys.iter().map(|key| key.replace('_', " ")));
     for row in rows {
@@ -289,6 +345,7 @@ fn cell(value: &Value) -> String {
         Value::Number(number) => number.to_string(),
         // What came from outside may hold control characters that would steer the terminal.
         Value::String(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        Value::Array(values) if values.is_empty() => "none".to_owned(),
         Value::Array(values) => joined(values.iter().map(cell)),
         Value::Object(object) => joined(
             ordered(object.keys())
@@ -304,6 +361,10 @@ fn joined(parts: impl Iterator<Item = String>) -> String {
 
 fn text_of(object: &Map<String, Value>, key: &str) -> String {
     object.get(key).map_or_else(String::new, cell)
+}
+
+fn size<T>(list: &[T]) -> u64 {
+    u64::try_from(list.len()).unwrap_or(u64::MAX)
 }
 
 fn counted(count: u64, one: &str, many: &str) -> String {
@@ -391,6 +452,36 @@ mod tests {
             lines(&[json!({"tag": "询盘", "count": 2, "zeal": true}), json!({"tag": "同行"})]);
         assert_eq!(text, " tag   count  zeal\n 询盘      2  yes\n 同行\n");
         assert_eq!(lines(&[]), "none\n");
+    }
+
+    #[test]
+    fn a_report_shows_what_there_is() {
+        let text = one(
+            Face::Report,
+            &json!({"from": "2024-09-05", "to": "2024-09-06", "reasons": {"gap": 2},
+                "totals": {"accepted": 5, "refused": 0},
+                "rounds": [{"date": "2024-09-05", "batch": "英语-a-营销05", "targets": 7,
+                    "accepted": 5, "refused": 0, "reasons": {"gap": 2}}]}),
+        );
+        assert_eq!(
+            text,
+            "2024-09-05 to 2024-09-06: 1 round\n\n \
+             date        batch          reasons  targets  accepted\n \
+             2024-09-05  英语-a-营销05  gap 2          7         5\n\n \
+             in all          accepted 5\n not written to  gap 2\n"
+        );
+    }
+
+    #[test]
+    fn tags_stand_by_group() {
+        let text = one(
+            Face::Tags,
+            &json!({"tags": {"询盘": 2, "同行": 0}, "groups": {"询盘": "intention", "同行": "risk"}}),
+        );
+        assert_eq!(
+            text,
+            " group      tag   contacts\n intention  询盘         2\n risk       同行         0\n"
+        );
     }
 
     #[test]
