@@ -10,14 +10,18 @@ use std::time::Duration;
 
 use proptest::prelude::{Strategy, any, prop, prop_assert_eq};
 use proptest::test_runner::{Config, TestRunner};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tradewind::feedback::verdict::{Class, Verdict};
-use tradewind::net::relay::{Relay, Timeouts, TlsLevel};
+use tradewind::net::relay::{Login, Relay, Timeouts, TlsLevel};
 use tradewind::net::sink::{Received, Sink};
 use tradewind::net::smtp::{ClaimRefused, Envelope, Outcome, Sent, Session};
 
@@ -417,4 +421,75 @@ async fn peers_that_are_not_there_for_us() {
     let strict = Relay { tls: TlsLevel::Required, ..relay(addr) };
     assert_eq!(Session::connect(&strict).await.err().unwrap().class, Class::Auth);
     play.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_login_is_sent_and_its_refusal_is_about_us() {
+    let hello = "S: 220 hi\nC: EHLO\nS: 250-peer\nS: 250 AUTH CRAM-MD5 LOGIN PLAIN\n";
+    // base64 of NUL, user, NUL, secret.
+    let plain = "C: AUTH PLAIN AHVzZXIAc2VjcmV0\r\n";
+    let cases = [
+        ([hello, plain, "S: 235 2.7.0 welcome\nZ:"].concat(), None),
+        ([hello, plain, "S: 535 5.7.8 no\nZ:"].concat(), Some(Class::Auth)),
+        ("S: 220 hi\nC: EHLO\nS: 250 no login here\nZ:".to_owned(), Some(Class::Auth)),
+    ];
+    for (script, class) in cases {
+        let (addr, play) = peer(String::leak(script)).await;
+        let login = Login { user: "user".to_owned(), secret: "secret".to_owned() };
+        assert!(!format!("{login:?}").contains("secret"), "{login:?}");
+        let session = Session::connect(&Relay { login: Some(login), ..relay(addr) }).await;
+        assert_eq!(session.as_ref().err().map(|failure| failure.class), class);
+        drop(session);
+        play.await.unwrap();
+    }
+}
+
+/// Greets, goes over to TLS with a certificate nobody vouches for, and tells what it heard there.
+async fn secure_peer() -> (SocketAddr, JoinHandle<String>) {
+    let cert = CertificateDer::from_pem_slice(include_bytes!("data/peer.crt")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("data/peer.key")).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let play = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (reader, mut writer) = stream.split();
+        let mut lines = BufReader::new(reader).lines();
+        for reply in ["220 hi\r\n", "250-peer\r\n250 STARTTLS\r\n"] {
+            writer.write_all(reply.as_bytes()).await.unwrap();
+            lines.next_line().await.unwrap();
+        }
+        writer.write_all(b"220 go\r\n").await.unwrap();
+        let Ok(stream) = TlsAcceptor::from(Arc::new(config)).accept(stream).await else {
+            return "no TLS".to_owned();
+        };
+        let mut stream = BufReader::new(stream);
+        let mut heard = String::new();
+        // A client that did not like the certificate is gone already.
+        let _ = stream.read_line(&mut heard).await;
+        let _ = stream.write_all(b"250 secure\r\n").await;
+        heard
+    });
+    (addr, play)
+}
+
+#[tokio::test]
+async fn opportunistic_takes_any_certificate_and_required_does_not() {
+    for (level, heard, class) in [
+        (TlsLevel::Opportunistic, "EHLO client.example\r\n", None),
+        (TlsLevel::Required, "", Some(Class::Network)),
+    ] {
+        let (addr, play) = secure_peer().await;
+        let relay = Relay { host: "localhost".to_owned(), tls: level, ..relay(addr) };
+        let session = Session::connect(&relay).await;
+        assert_eq!(session.as_ref().err().map(|failure| failure.class), class, "{level:?}");
+        drop(session);
+        let got = play.await.unwrap();
+        assert!(got == heard || class.is_some() && got == "no TLS", "{level:?}: {got:?}");
+    }
 }
