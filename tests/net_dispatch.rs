@@ -324,7 +324,7 @@ async fn a_letter_past_its_dot_is_unknown_when_the_drain_is_over() {
     let sink = Counting::anywhere().await;
     let (desk, book) = GOOD.open();
     let shutdown = CancellationToken::new();
-    let limits = Limits { drain: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits { drain: Duration::from_millis(500), ..Limits::default() };
     let transport = Transport::Relays(vec![route(sink.addr, 1)]);
     let dispatch = Dispatch::start(transport, limits, desk, shutdown.clone());
     dispatch.submit(job(0, "slow.ann")).await.unwrap();
