@@ -107,6 +107,8 @@ pub mod desk {
     pub mod answers;
 }
 
+pub mod clock;
+pub mod office;
 pub mod daemon;
 
 /// The face: arguments, commands, and what they print.

@@ -14,8 +14,10 @@ use indicatif::ProgressBar;
 
 use crate::book::contact::Moment;
 use crate::cli::args::Globals;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Answer, Failure, Request};
+use crate::daemon::{self, Options};
 use crate::desk::keeper::{self, Keeper, Opener};
 use crate::socket::{Client, Peer};
 use crate::store::db::Opening;
@@ -183,20 +185,31 @@ fn now(store: &crate::store::db::Store, clock: Option<Moment>) -> Moment {
     }
 }
 
-// ---- SEAM: from here to the foot stands in for the daemon until it lands ----
-
-#[expect(clippy::disallowed_methods, reason = "stands in for the daemon's clock")]
 fn real_now() -> Moment {
-    Moment::from_utc(chrono::Utc::now())
+    Clock::real().now()
 }
 
 /// Runs the daemon until it is told to stop; `clock_speed` is rehearsal seconds a second.
 ///
 /// # Errors
 /// As the daemon says.
-pub fn run(globals: &Globals, _clock_speed: Option<u32>) -> Result<(), Failure> {
-    Store::open(globals)?;
-    Err(Failure::new(75, "not wired", "wait for the daemon"))
+pub fn run(globals: &Globals, clock_speed: Option<u32>) -> Result<(), Failure> {
+    let clock = globals.clock.map(|at| Moment::from_utc(at.to_utc()));
+    let options = Options {
+        config: config_file(globals)?,
+        store: globals.store.clone(),
+        clock: clock.map(|at| (at, clock_speed.unwrap_or(0))),
+    };
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .with_target(false)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|err| Failure::new(71, format!("no runtime: {err}"), "free some memory"))?;
+    runtime.block_on(daemon::run(options))
 }
 
 #[cfg(test)]

@@ -32,12 +32,7 @@ impl Keeper {
     ///
     /// # Errors
     /// Whatever stands in the way.
-    pub fn respond(
-        &mut self,
-        request: Request,
-        who: &str,
-        now: Moment,
-    ) -> Result<Answer, Failure> {
+    pub fn respond(&mut self, request: Request, who: &str, now: Moment) -> Result<Answer, Failure> {
         let day = |date: Option<chrono::NaiveDate>, keeper: &Self| {
             date.map_or_else(|| keeper.day_of(now), Day::from_date)
         };

@@ -152,7 +152,8 @@ impl DayPlan {
             }
         }
         for planned in &plan.rounds {
-            let place = self.rounds.iter().position(|r| r.tag == planned.tag && r.due == planned.due);
+            let place =
+                self.rounds.iter().position(|r| r.tag == planned.tag && r.due == planned.due);
             let Some(round) = place.and_then(|place| self.rounds.get_mut(place)) else { continue };
             for (reason, who) in &planned.outcomes {
                 let elsewhere = match reason {
@@ -166,7 +167,8 @@ impl DayPlan {
         }
         for (contact, planned) in &plan.order {
             let Some(planned) = plan.rounds.get(*planned) else { continue };
-            let place = self.rounds.iter().position(|r| r.tag == planned.tag && r.due == planned.due);
+            let place =
+                self.rounds.iter().position(|r| r.tag == planned.tag && r.due == planned.due);
             if let Some(place) = place.filter(|_| self.queued.insert(*contact)) {
                 self.queue.push_back((*contact, place));
             }
@@ -427,7 +429,10 @@ impl Keeper {
             let Some(batch) = &tag.batch else { continue };
             if due.contains(&(batch.kind, batch.no)) {
                 let targets = state.members_by(tag.id, day);
-                rounds.insert((day, tag.id), Due { tag: tag.id, kind: batch.kind, due: day, targets });
+                rounds.insert(
+                    (day, tag.id),
+                    Due { tag: tag.id, kind: batch.kind, due: day, targets },
+                );
             }
         }
         for carried in self.carried_into(day) {
@@ -442,9 +447,8 @@ impl Keeper {
         if *closed >= day {
             return Vec::new();
         }
-        let alive = |record: &&RoundRecord| {
-            day.since(record.due) <= i32::from(self.config.carry_days_max)
-        };
+        let alive =
+            |record: &&RoundRecord| day.since(record.due) <= i32::from(self.config.carry_days_max);
         let carried = rounds.iter().filter(alive).filter_map(|record| {
             let sets: Vec<(&str, ContactSet)> = record
                 .outcomes
@@ -559,10 +563,7 @@ impl Keeper {
     fn has_template(&self, due: &Due) -> bool {
         let tag = self.store.state().tag(due.tag);
         tag.and_then(|tag| tag.batch.as_ref()).is_some_and(|batch| {
-            self.config
-                .templates
-                .pick(&batch.audience, batch.kind, ContactId(0), due.due)
-                .is_some()
+            self.config.templates.pick(&batch.audience, batch.kind, ContactId(0), due.due).is_some()
         })
     }
 

@@ -51,9 +51,8 @@ impl Keeper {
     pub fn begin_import(&mut self, begin: &ImportBegin, now: Moment) -> Result<u32, Failure> {
         let (mode, tags) = modes(begin)?;
         let tag = begin.tag.as_deref().map(|typed| self.tag(typed, now)).transpose()?;
-        let batch = tag
-            .and_then(|tag| self.store.state().tag(tag))
-            .and_then(|tag| tag.batch.clone());
+        let batch =
+            tag.and_then(|tag| self.store.state().tag(tag)).and_then(|tag| tag.batch.clone());
         if begin.spread && batch.is_none() {
             return Err(Failure::usage(
                 64,
@@ -129,7 +128,11 @@ impl Keeper {
         now: Moment,
     ) -> Result<(ImportCounts, BTreeMap<String, u64>), Failure> {
         let Some(running) = self.running.remove(&import) else {
-            return Err(Failure::usage(65, format!("import {import} is not under way"), "begin it"));
+            return Err(Failure::usage(
+                65,
+                format!("import {import} is not under way"),
+                "begin it",
+            ));
         };
         let counts = running.counts;
         self.store.record(now, What::ImportEnded { import, counts })?;

@@ -232,7 +232,8 @@ impl Keeper {
                     SeriesKind::Marketing => "marketing",
                     SeriesKind::Reading => "reading",
                 };
-                let parts = (batch.audience.as_str().to_owned(), batch.kind, batch.series, batch.no);
+                let parts =
+                    (batch.audience.as_str().to_owned(), batch.kind, batch.series, batch.no);
                 (group.to_owned(), Some(parts))
             }
             TagName::Plain(name) => (self.declared_group(&name)?, None),

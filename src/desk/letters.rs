@@ -204,11 +204,7 @@ impl Keeper {
     ///
     /// # Errors
     /// The outer one when the store fails; the inner one says why the letter must not leave.
-    pub fn claim(
-        &mut self,
-        letter: LetterId,
-        now: Moment,
-    ) -> Result<Result<(), String>, Failure> {
+    pub fn claim(&mut self, letter: LetterId, now: Moment) -> Result<Result<(), String>, Failure> {
         let Some(batch) = self.store.state().tag(letter.tag).and_then(|tag| tag.batch.clone())
         else {
             return Ok(Err("no such batch".to_owned()));

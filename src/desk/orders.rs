@@ -152,12 +152,7 @@ impl Keeper {
         Ok(contact)
     }
 
-    fn suppress_domain(
-        &mut self,
-        domain: &str,
-        reason: &str,
-        now: Moment,
-    ) -> Result<u64, Failure> {
+    fn suppress_domain(&mut self, domain: &str, reason: &str, now: Moment) -> Result<u64, Failure> {
         if self.store.state().domains.contains_key(domain) {
             return Ok(0);
         }
@@ -180,9 +175,9 @@ impl Keeper {
         let mut found = Vec::new();
         self.store.each_contact(|id, address| {
             let host = address.rsplit_once('@').map_or("", |(_, host)| host);
-            let below = host.strip_suffix(domain).is_some_and(|rest| {
-                rest.is_empty() || rest.ends_with('.')
-            });
+            let below = host
+                .strip_suffix(domain)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
             if below {
                 found.push(id);
             }

@@ -33,12 +33,8 @@ impl Shown {
     }
 
     fn of_record(record: &RoundRecord) -> Self {
-        let mut shown = Self {
-            tag: record.tag,
-            due: record.due,
-            send: ContactSet::new(),
-            skipped: Vec::new(),
-        };
+        let mut shown =
+            Self { tag: record.tag, due: record.due, send: ContactSet::new(), skipped: Vec::new() };
         for (outcome, bytes) in &record.outcomes {
             let who = ContactSet::from_bytes(bytes).unwrap_or_default();
             match outcome.as_str() {
@@ -187,10 +183,8 @@ impl Keeper {
             return Ok(answer(typed, day, "mailed", Some(&fate), detail));
         }
         let rounds = self.rounds_of(day, now)?;
-        let hers: Vec<(&Shown, &str)> = rounds
-            .iter()
-            .filter_map(|round| Some((round, round.outcome(id)?)))
-            .collect();
+        let hers: Vec<(&Shown, &str)> =
+            rounds.iter().filter_map(|round| Some((round, round.outcome(id)?))).collect();
         if let Some((round, _)) = hers.iter().find(|(_, outcome)| *outcome == "send") {
             let withdrawn = self.withdrawn(&timeline, round);
             let batch = self.tag_name(round.tag);

@@ -213,6 +213,23 @@ fn lanes(transport: Transport) -> Vec<Lane> {
     }
 }
 
+/// The lane whose turn it is among those that are ready: smooth weighted round robin, so that a
+/// relay that comes back is not made to catch up.
+fn choose(lanes: &mut [Lane], now: Instant) -> Option<usize> {
+    let (mut best, mut total) = (None, 0);
+    let ready = lanes.iter_mut().enumerate().filter(|(_, lane)| lane.ready(now));
+    for (at, lane) in ready {
+        lane.credit += lane.weight;
+        total += lane.weight;
+        if best.is_none_or(|(_, credit)| credit < lane.credit) {
+            best = Some((at, lane.credit));
+        }
+    }
+    let (at, _) = best?;
+    lanes.get_mut(at)?.credit -= total;
+    Some(at)
+}
+
 /// What a task was for, should it die: which lane it holds a place in, and which letter.
 struct Errand {
     lane: Option<usize>,
@@ -276,25 +293,10 @@ impl Router {
         while self.drain_until.is_none() && self.any_ready(now) {
             let next = self.waiting.pop_front().or_else(|| self.jobs.try_recv().ok());
             let Some(job) = next else { return };
-            if let Some(at) = self.choose(now) {
+            if let Some(at) = choose(&mut self.lanes, now) {
                 self.begin(at, job);
             }
         }
-    }
-
-    fn choose(&mut self, now: Instant) -> Option<usize> {
-        let (mut best, mut total) = (None, 0);
-        let ready = self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.ready(now));
-        for (at, lane) in ready {
-            lane.credit += lane.weight;
-            total += lane.weight;
-            if best.is_none_or(|(_, credit)| credit < lane.credit) {
-                best = Some((at, lane.credit));
-            }
-        }
-        let (at, _) = best?;
-        self.lanes.get_mut(at)?.credit -= total;
-        Some(at)
     }
 
     fn begin(&mut self, at: usize, job: Job) {
@@ -431,5 +433,57 @@ impl Router {
         while self.farewells.join_next().await.is_some() {}
         self.moving.send_modify(|count| *count -= self.waiting.len());
         self.waiting.iter().map(|job| job.letter).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::relay::{Timeouts, TlsLevel};
+
+    fn route(weight: u32) -> Route {
+        Route {
+            relay: Relay {
+                host: "relay.example".to_owned(),
+                port: 25,
+                ehlo: "client.example".to_owned(),
+                tls: TlsLevel::None,
+                login: None,
+                timeouts: Timeouts::default(),
+            },
+            weight: NonZeroU32::new(weight).unwrap(),
+            connections: NonZeroUsize::new(9).unwrap(),
+            messages_per_connection_max: NonZeroU32::MIN,
+            messages_per_second: None,
+        }
+    }
+
+    #[test]
+    fn lanes_share_by_weight_and_nobody_catches_up() {
+        let now = Instant::now();
+        let limits = Limits::default();
+        let mut lanes = lanes(Transport::Relays(vec![route(3), route(1)]));
+        let turns = |lanes: &mut [Lane]| -> Vec<usize> {
+            (0..8).filter_map(|_| choose(lanes, now)).collect()
+        };
+        assert_eq!(turns(&mut lanes), [0, 0, 1, 0, 0, 0, 1, 0]);
+        lanes[0].unreached(now, &limits);
+        assert_eq!(turns(&mut lanes), [1; 8]);
+        lanes[0].reached();
+        assert_eq!(turns(&mut lanes), [0, 0, 1, 0, 0, 0, 1, 0]);
+        lanes[0].busy = 9;
+        lanes[1].busy = 1;
+        assert!(turns(&mut lanes).is_empty(), "one is full, the other not proven");
+    }
+
+    #[test]
+    fn a_rest_doubles_up_to_its_limit() {
+        let now = Instant::now();
+        let limits = Limits::default();
+        let mut lanes = lanes(Transport::Relays(vec![route(1)]));
+        for seconds in [5, 10, 20, 40, 60, 60] {
+            lanes[0].unreached(now, &limits);
+            assert_eq!(lanes[0].rests_until, Some(now + Duration::from_secs(seconds)));
+        }
     }
 }

@@ -125,7 +125,8 @@ impl Sink {
         Arc::clone(&self.accepted)
     }
 
-    /// Takes letters until `shutdown`, then lets open conversations end within a second.
+    /// Takes letters until `shutdown`, then ends what is idle and gives a message that is on its
+    /// way one more second.
     ///
     /// `on_letter` may block; the letter is acknowledged when it returns, deferred if it fails.
     pub async fn run<F>(self, shutdown: CancellationToken, on_letter: F)
@@ -138,6 +139,7 @@ impl Sink {
             extensions: self.extensions,
             accepted: self.accepted,
             deferred: Mutex::default(),
+            shutdown: shutdown.clone(),
         });
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut talks = JoinSet::new();
@@ -172,6 +174,7 @@ struct Desk<F> {
     extensions: &'static [&'static str],
     accepted: Arc<AtomicU64>,
     deferred: Mutex<HashSet<String>>,
+    shutdown: CancellationToken,
 }
 
 impl<F> Desk<F> {
@@ -216,7 +219,15 @@ where
         if reader.buffer().is_empty() {
             flush(&mut writer, &mut replies).await?;
         }
-        let Some(command) = read_command(&mut reader).await? else { return Ok(()) };
+        let command = tokio::select! {
+            biased;
+            command = read_command(&mut reader) => command?,
+            () = desk.shutdown.cancelled() => {
+                say(&mut replies, "421 4.3.2 closing");
+                return flush(&mut writer, &mut replies).await;
+            }
+        };
+        let Some(command) = command else { return Ok(()) };
         match answer(&command, &mut open, desk, &mut replies) {
             Answer::Say(reply) => say(&mut replies, reply),
             Answer::Leave(reply) => {

@@ -135,9 +135,8 @@ fn attempt(state: &State, letter: LetterId) -> Result<u16, Refusal> {
 
 fn too_soon(state: &State, letter: LetterId, by: &Claiming<'_>) -> bool {
     let (last, last_silent) = state.contacts.lasts(letter.contact);
-    let within = |last: u16, gap: u16| {
-        last != 0 && u32::from(by.day.0) < u32::from(last) + u32::from(gap)
-    };
+    let within =
+        |last: u16, gap: u16| last != 0 && u32::from(by.day.0) < u32::from(last) + u32::from(gap);
     let silent = state
         .tag(letter.tag)
         .and_then(|tag| tag.batch.as_ref())
