@@ -60,7 +60,8 @@ fn a_contact_is_lines_and_a_timeline() {
         &json!({"address": "a@b.example", "id": 7, "company": "b.example",
             "tags": ["x", "y"], "suppressed": false,
             "timeline": [{"at": "2024-09-05T09:00:00+08:00", "kind": "imported", "import": 1},
-                         {"at": "2024-09-05T10:00:00+08:00", "kind": "accepted"}]}),
+                         {"at": "2024-09-05T10:00:00+08:00", "kind": "accepted",
+                              "letter": {"batch": "x", "due": "2024-09-05"}}]}),
     );
     assert_eq!(
         text,
@@ -68,7 +69,7 @@ fn a_contact_is_lines_and_a_timeline() {
          tags        x, y\n\n \
          at                         kind      detail\n \
          2024-09-05T09:00:00+08:00  imported  import 1\n \
-         2024-09-05T10:00:00+08:00  accepted\n"
+         2024-09-05T10:00:00+08:00  accepted  letter (batch x, due 2024-09-05)\n"
     );
 }
 

@@ -191,9 +191,9 @@ impl Play {
 
     fn searches_come_in(&mut self, stage: &Stage) -> Result<(), Failure> {
         self.voice.scene("Saved searches come in by pipe");
-        self.voice.say(
-            "   At most ten of a company and kind into one batch; --spread fills the next ones.",
-        );
+        self.voice
+            .say("   At most ten of a company and kind go into one batch, and --spread fills the");
+        self.voice.say("   next ones: one company here has 58 addresses, for batches 05 to 10.");
         for tag in TAGS {
             let words = ["import", "-", "--tag", tag, "--spread"];
             let summary = stage.pipe(&words, SEARCH)?;

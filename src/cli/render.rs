@@ -351,11 +351,12 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         Value::Array(values) if values.is_empty() => "none".to_owned(),
         Value::Array(values) => joined(values.iter().map(cell)),
-        Value::Object(object) => joined(
-            ordered(object.keys())
-                .into_iter()
-                .map(|key| format!("{key} {}", object.get(key).map_or_else(String::new, cell))),
-        ),
+        Value::Object(object) => {
+            joined(ordered(object.keys()).into_iter().map(|key| match object.get(key) {
+                Some(inner @ Value::Object(_)) => format!("{key} ({})", cell(inner)),
+                inner => format!("{key} {}", inner.map_or_else(String::new, cell)),
+            }))
+        }
     }
 }
 
