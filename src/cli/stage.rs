@@ -111,7 +111,7 @@ impl Stage {
         for (name, text) in files(sink)? {
             write(&dir.join(name), &text)?;
         }
-        finish(tradewind(&dir)?.args(["init", "--clock", clock]), "")?;
+        finish(tradewind(&dir)?.arg("init"), "")?;
         props.actors.push(start_daemon(&dir, clock)?);
         let runtime = runtime()?;
         let client = ready(&mut props, &runtime)?;
