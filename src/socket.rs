@@ -56,6 +56,21 @@ pub struct Peer {
     pub pid: Option<i32>,
 }
 
+impl Peer {
+    /// The account's name where /etc/passwd has one, else its number.
+    #[must_use]
+    pub fn account(&self) -> String {
+        let uid = self.uid.to_string();
+        let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let name = accounts.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)? == uid).then(|| name.to_owned())
+        });
+        name.unwrap_or(uid)
+    }
+}
+
 /// What the server hands to the daemon.
 #[derive(Debug)]
 pub enum Call {
@@ -137,6 +152,11 @@ pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>, shutdown: 
             }
         }
     }
+    // From here on nobody new is let in, nor left waiting at a door that will not open.
+    if let Some(path) = listener.local_addr().ok().as_ref().and_then(|addr| addr.as_pathname()) {
+        let _ = fs::remove_file(path);
+    }
+    drop(listener);
     sessions.close();
     sessions.wait().await;
 }

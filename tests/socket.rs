@@ -79,7 +79,9 @@ fn every_answer_crosses_the_socket_whole() {
     drop(client);
     let mut second = Client::connect(&fake.path()).unwrap().unwrap();
     assert_eq!(second.ask(&Request::Status {}).exit_code(), 0);
+    let path = fake.path();
     assert_eq!(fake.stop(), vec![1, 2]);
+    assert!(!path.exists());
     assert_eq!(second.ask(&Request::Status {}).exit_code(), 75);
 }
 

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::control::{Answer, Failure, Request};
 use crate::daemon::{self, Options};
 use crate::desk::keeper::{self, Keeper, Opener};
-use crate::socket::Client;
+use crate::socket::{Client, Peer};
 use crate::store::db::Opening;
 use crate::store::facts::ClockKind;
 
@@ -43,7 +43,12 @@ impl Backend {
     /// does not answer, 77 if this user may not.
     pub fn open(globals: &Globals) -> Result<Self, Failure> {
         match Self::daemon(globals)? {
-            Some(client) => Ok(Self::Daemon(client)),
+            Some(client) => {
+                if globals.clock.is_some() {
+                    tell(&"a daemon runs: its clock holds, --clock is not used");
+                }
+                Ok(Self::Daemon(client))
+            }
             None => Ok(Self::Store(Box::new(Store::open(globals)?))),
         }
     }
@@ -85,18 +90,11 @@ pub fn config_file(globals: &Globals) -> Result<PathBuf, Failure> {
     )
 }
 
-/// The account this process runs as: its name where /etc/passwd has one, else its number.
+/// The account this process runs as.
 #[must_use]
 pub fn account() -> String {
-    let Ok(process) = fs::metadata("/proc/self") else { return String::new() };
-    let uid = process.uid().to_string();
-    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = accounts.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid).then(|| name.to_owned())
-    });
-    name.unwrap_or(uid)
+    let own = fs::metadata("/proc/self").map(|process| Peer { uid: process.uid(), pid: None });
+    own.map_or_else(|_| String::new(), |own| own.account())
 }
 
 /// The store's directory: `--store`, else the configured one.
@@ -149,20 +147,21 @@ impl Store {
 
 /// What an operator should know of how the store was found.
 fn told(opening: &Opening) {
-    let mut err = io::stderr().lock();
-    // Nobody is left to tell if this fails.
-    let _ = opening.torn.as_ref().map(|torn| {
-        let (bytes, offset) = (torn.bytes, torn.offset);
-        let segment = torn.segment.display();
-        writeln!(
-            err,
-            "tradewind: {segment}: cut off {bytes} bytes at {offset}, which nobody was told of"
-        )
-    });
-    let _ = opening.rebuilt.as_ref().map(|why| {
+    if let Some(torn) = &opening.torn {
+        let (segment, bytes, offset) = (torn.segment.display(), torn.bytes, torn.offset);
+        tell(&format_args!(
+            "{segment}: cut off {bytes} bytes at {offset} that were never answered"
+        ));
+    }
+    if let Some(why) = &opening.rebuilt {
         let replayed = opening.replayed;
-        writeln!(err, "tradewind: memory rebuilt from the journal ({replayed} entries): {why}")
-    });
+        tell(&format_args!("memory rebuilt from the journal, {replayed} entries: {why}"));
+    }
+}
+
+/// A message beside the answer; nobody is left to tell if it fails.
+fn tell(message: &dyn fmt::Display) {
+    let _ = writeln!(io::stderr(), "tradewind: {message}");
 }
 
 /// Creates the store that the configuration names.

@@ -25,6 +25,8 @@ const DAYS: [&str; 5] = ["2024-09-05", "2024-09-06", "2024-09-07", "2024-09-08",
 /// When readers become reading contacts, and when those of the first day are next written to.
 const MONDAY: &str = "2024-09-09";
 const READING_DAY: &str = "2024-09-15";
+/// When the first day's silent batch falls due again.
+const NEXT_ROUND: &str = "2024-10-05";
 /// How many people open their letter.
 const READERS: usize = 3;
 /// What a person's own browser says it is.
@@ -131,12 +133,15 @@ impl Voice {
     fn command(&self, words: &str, output: &str) {
         self.say(&format!("   $ tradewind {words}"));
         for line in output.lines() {
-            self.say(&format!("     {line}"));
+            self.say(format!("     {line}").trim_end());
         }
     }
 
     fn farewell(&self, stage: Stage, keep: bool) {
         let dir = stage.dir().display().to_string();
+        if keep && self.silent {
+            let _ = writeln!(io::stderr(), "tradewind: everything goes on running in {dir}");
+        }
         if keep {
             let flags = format!("--config {dir}/quickstart.toml --store {dir}/store");
             let ids: Vec<String> = stage.leave().iter().map(u32::to_string).collect();
@@ -186,9 +191,9 @@ impl Play {
 
     fn searches_come_in(&mut self, stage: &Stage) -> Result<(), Failure> {
         self.voice.scene("Saved searches come in by pipe");
-        self.voice.say(
-            "   At most ten of a company and kind into one batch; --spread fills the next ones.",
-        );
+        self.voice
+            .say("   At most ten of a company and kind go into one batch, and --spread fills the");
+        self.voice.say("   next ones: one company here has 58 addresses, for batches 05 to 10.");
         for tag in TAGS {
             let words = ["import", "-", "--tag", tag, "--spread"];
             let summary = stage.pipe(&words, SEARCH)?;
@@ -295,7 +300,7 @@ impl Play {
         let reader = cast.readers.first().map(|(reader, _)| ((*reader).to_owned(), FIRST_DAY));
         let next = reader.clone().map(|(reader, _)| (reader, READING_DAY));
         let missed = missed.clone().map(|missed| (missed, FIRST_DAY));
-        let leaver = (cast.leaver.0.to_owned(), READING_DAY);
+        let leaver = (cast.leaver.0.to_owned(), NEXT_ROUND);
         for (address, date) in [reader, missed, next, Some(leaver)].into_iter().flatten() {
             let asked = Request::Why { address: address.clone(), date: Some(day(date)?) };
             let why = stage.ask(&asked)?;
@@ -456,7 +461,7 @@ mod tests {
 
     #[test]
     fn its_days_and_hours_exist() {
-        for date in DAYS.iter().chain([&FIRST_DAY, &READING_DAY]) {
+        for date in DAYS.iter().chain([&FIRST_DAY, &READING_DAY, &NEXT_ROUND]) {
             day(date).unwrap();
             for time in [SENT, READ, EVENING] {
                 instant(&format!("{date}T{time}")).unwrap();
