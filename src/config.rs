@@ -151,7 +151,7 @@ struct Meaning<'a> {
 }
 
 impl Meaning<'_> {
-    fn wrong(&self, message: impl ToString, fix: &str) -> ConfigError {
+    fn wrong(&self, message: impl std::fmt::Display, fix: &str) -> ConfigError {
         ConfigError {
             file: self.file.display().to_string(),
             message: message.to_string(),

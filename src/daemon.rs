@@ -1,13 +1,11 @@
 //! The daemon: one loop over one closed enum of events; signals, listeners, shutdown.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -17,19 +15,17 @@ use tracing::{error, info, warn};
 
 use crate::book::contact::Moment;
 use crate::clock::Clock;
-use crate::config::{Config, Transport as Ways};
+use crate::config::Config;
 use crate::control::{Answer, Failure, Request};
 use crate::desk::keeper::{Keeper, Opener};
 use crate::desk::letters::Ready;
 use crate::net::carry::{Ask as DeskAsk, Job};
-use crate::net::dispatch::{Dispatch, Limits as DispatchLimits, Route, Transport};
+use crate::net::dispatch::Dispatch;
 use crate::net::http::{self, Endpoint, Hit};
-use crate::net::maildir::Maildir;
-use crate::net::relay::{Login, Relay, Timeouts, TlsLevel};
 use crate::net::smtp::Envelope;
 use crate::office::{Errand, Office};
 use crate::socket::{self, Ask, Call};
-use crate::typed::{RelayConfig, RelayTls};
+use crate::ways::{bounds, listen, ways};
 
 /// Events that wait at most, of each kind.
 const EVENTS_MAX: usize = 1_024;
@@ -37,8 +33,6 @@ const EVENTS_MAX: usize = 1_024;
 const BEAT_MAX: Duration = Duration::from_secs(20);
 /// On a rehearsal clock: after so long without any movement, nothing more will move.
 const STEP_PATIENCE: Duration = Duration::from_secs(5);
-/// Letters written to the maildir at once.
-const MAILDIR_LANES: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -219,95 +213,6 @@ fn ears(
         int: on(SignalKind::interrupt())?,
         usr1: on(SignalKind::user_defined1())?,
         usr2: on(SignalKind::user_defined2())?,
-    })
-}
-
-/// The public listener: systemd's when it hands one over, else our own.
-async fn listen(config: &Config) -> Result<TcpListener, Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::usage(
-            73,
-            format!("cannot listen on {}: {error}", config.http.listen),
-            "free the port, or set http.listen; port 0 takes any",
-        )
-    };
-    match listenfd::ListenFd::from_env().take_tcp_listener(0).map_err(failed)? {
-        Some(given) => {
-            given.set_nonblocking(true).map_err(failed)?;
-            TcpListener::from_std(given).map_err(failed)
-        }
-        None => TcpListener::bind(config.http.listen).await.map_err(failed),
-    }
-}
-
-fn bounds(config: &Config, rehearsal: bool) -> DispatchLimits {
-    let bounds = DispatchLimits {
-        drain: Duration::from_secs(config.drain_seconds),
-        ..DispatchLimits::default()
-    };
-    if rehearsal {
-        let (rest_min, rest_max) = (Duration::from_millis(100), Duration::from_millis(500));
-        return DispatchLimits { rest_min, rest_max, ..bounds };
-    }
-    bounds
-}
-
-fn ways(config: &Config) -> Result<Transport, Failure> {
-    match &config.transport {
-        Ways::Maildir(path) => {
-            let maildir = Maildir::open(path).map_err(|error| {
-                Failure::usage(
-                    73,
-                    format!("{}: {error}", path.display()),
-                    "make it writable for this user",
-                )
-            })?;
-            Ok(Transport::Maildir(maildir, MAILDIR_LANES))
-        }
-        Ways::Relay(relays) => {
-            let routes = relays.iter().map(|relay| route(relay, config));
-            Ok(Transport::Relays(routes.collect::<Result<_, Failure>>()?))
-        }
-    }
-}
-
-fn route(relay: &RelayConfig, config: &Config) -> Result<Route, Failure> {
-    let (_, domain) = config.sender.address.rsplit_once('@').unwrap_or(("", "localhost"));
-    let login = match (&relay.user, &relay.secret_file) {
-        (Some(user), Some(file)) => {
-            let secret = std::fs::read_to_string(file).map_err(|error| {
-                let fix = "let the daemon, and nobody else, read it";
-                Failure::usage(78, format!("{}: {error}", file.display()), fix)
-            })?;
-            Some(Login { user: user.clone(), secret: secret.trim_end().to_owned() })
-        }
-        (None, None) => None,
-        _ => {
-            let fix = "give both, or neither";
-            return Err(Failure::usage(
-                78,
-                "[[relay]]: user without secret_file, or the reverse",
-                fix,
-            ));
-        }
-    };
-    Ok(Route {
-        relay: Relay {
-            host: relay.host.clone(),
-            port: relay.port,
-            ehlo: relay.ehlo.clone().unwrap_or_else(|| domain.to_owned()),
-            tls: match relay.tls {
-                RelayTls::None => TlsLevel::None,
-                RelayTls::Opportunistic => TlsLevel::Opportunistic,
-                RelayTls::Required => TlsLevel::Required,
-            },
-            login,
-            timeouts: Timeouts::default(),
-        },
-        weight: relay.weight,
-        connections: NonZeroUsize::try_from(relay.connections).unwrap_or(NonZeroUsize::MIN),
-        messages_per_connection_max: relay.messages_per_connection,
-        messages_per_second: relay.messages_per_second,
     })
 }
 

@@ -68,9 +68,11 @@ pub mod store {
     pub mod journal;
     pub mod audit;
     pub mod columns;
+    pub mod facts;
     pub mod state;
     pub mod snapshot;
     pub mod pages;
+    pub mod site;
     pub mod fresh;
     pub mod load;
     pub mod db;
@@ -96,6 +98,8 @@ pub mod socket;
 
 /// What is done about a request: imports, the day, and the answers.
 pub mod desk {
+    pub mod dayplan;
+    pub mod importing;
     pub mod keeper;
     pub mod day;
     pub mod letters;
@@ -107,6 +111,7 @@ pub mod desk {
     pub mod answers;
 }
 
+pub mod ways;
 pub mod clock;
 pub mod office;
 pub mod daemon;

@@ -24,7 +24,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("roaring::", &["book::set"]),
     ("serde::", &["cadence::json", "letter::template", "typed", "control", "cli::"]),
     ("clap::", &["cli::"]),
-    ("tokio::", &["net::", "socket", "daemon", "cli::"]),
+    ("tokio::", &["net::", "socket", "ways", "office", "daemon", "cli::"]),
 ];
 const LINES_MAX: usize = 500;
 

@@ -21,7 +21,7 @@ use crate::daemon::{self, Options};
 use crate::desk::keeper::{self, Keeper, Opener};
 use crate::socket::{Client, Peer};
 use crate::store::db::Opening;
-use crate::store::state::ClockKind;
+use crate::store::facts::ClockKind;
 
 /// The socket's name in the store.
 pub const SOCKET: &str = "control.sock";

@@ -5,7 +5,7 @@ use crate::book::set::ContactSet;
 use crate::book::tag::TagId;
 use crate::cadence::plan::{self, Plan, Reason};
 use crate::control::Failure;
-use crate::desk::day::Due;
+use crate::desk::dayplan::Due;
 use crate::desk::keeper::Keeper;
 
 /// What a simulated stretch of days has done so far, over the state as it is.

@@ -12,7 +12,7 @@ use crate::desk::tell::cause_word;
 use crate::feedback::entry::{ImportCounts, What};
 use crate::letter::lint::{self, Level};
 use crate::store::audit::{self, Rules};
-use crate::store::state::{Counts, RoundState};
+use crate::store::facts::{Counts, RoundState};
 
 impl Keeper {
     /// Does or looks up what is asked, and makes it durable. Reloading and the clock are the
@@ -116,7 +116,7 @@ impl Keeper {
 
     fn imports(&self) -> Vec<Value> {
         let state = self.store.state();
-        let one = |(at, import): (usize, &crate::store::state::ImportState)| {
+        let one = |(at, import): (usize, &crate::store::facts::ImportState)| {
             let mut shown = import.counts.as_ref().map(counted).unwrap_or_default();
             shown.insert("import".to_owned(), json!(at + 1));
             shown.insert("at".to_owned(), json!(self.time(import.at)));
@@ -219,7 +219,7 @@ impl Keeper {
         };
         let journal = self.store.dir().join("journal");
         let found = audit::audit(&journal, rules)
-            .map_err(crate::store::db::StoreError::from)
+            .map_err(crate::store::site::StoreError::from)
             .map_err(Failure::from)?;
         let violations: Vec<Value> = found
             .violations

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::book::address::Address;
-use crate::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
+use crate::book::contact::{Card, CompanyNo, ContactId, Kind, Moment};
 use crate::book::language;
 use crate::book::tag::{BatchTag, TagId};
 use crate::cadence::intake::{
@@ -11,21 +11,10 @@ use crate::cadence::intake::{
     Verdict, merged,
 };
 use crate::control::{Failure, ImportBegin, ImportRow};
+use crate::desk::importing::Running;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{By, ImportCounts, What};
 use crate::store::columns::Hash96;
-
-/// An import under way.
-pub struct Running {
-    run: Run,
-    tag: Option<TagId>,
-    batch: Option<BatchTag>,
-    mode: Mode,
-    counts: ImportCounts,
-    placed: BTreeMap<TagId, u64>,
-    /// Contacts of (company, kind, batch number) that the book held when first asked.
-    rooms: HashMap<(CompanyNo, Kind, u8), u32>,
-}
 
 /// What became of a row: its line, the verdict's word, and a detail (a repair, or why it is invalid).
 pub type RowVerdict = (u64, String, String);
@@ -77,6 +66,8 @@ impl Keeper {
         let file = begin.file.clone();
         self.store.record(now, What::ImportBegan { import, who, file, tag })?;
         let running = Running {
+            number: import,
+            now,
             run: Run::new(settings),
             tag,
             batch,
@@ -106,10 +97,11 @@ impl Keeper {
                 "begin it again: what was judged stays, the rest follows",
             ));
         };
+        running.now = now;
         let mut verdicts = Vec::with_capacity(rows.len());
         for row in rows {
             let line = row.line;
-            let (word, detail) = self.import_row(import, &mut running, row, now)?;
+            let (word, detail) = self.import_row(&mut running, row)?;
             running.counts.rows += 1;
             verdicts.push((line, word, detail));
         }
@@ -144,13 +136,11 @@ impl Keeper {
 
     fn import_row(
         &mut self,
-        import: u32,
         running: &mut Running,
         row: ImportRow,
-        now: Moment,
     ) -> Result<(String, String), Failure> {
         let rank = row.rank;
-        let (found, repaired) = match self.find(row, now) {
+        let (found, repaired) = match self.find(row, running.now) {
             Ok(found) => found,
             Err(Unfit::Row(why)) => {
                 running.counts.invalid += 1;
@@ -170,7 +160,7 @@ impl Keeper {
             Verdict::Invalid(why) => (&mut counts.invalid, why.clone()),
         };
         *word += 1;
-        self.enter(import, running, found, &judged, now)?;
+        self.enter(running, found, &judged)?;
         let word = match judged.verdict {
             Verdict::Invalid(_) => "invalid".to_owned(),
             verdict => verdict.to_string(),
@@ -301,16 +291,13 @@ impl Keeper {
     /// Writes down what was judged.
     fn enter(
         &mut self,
-        import: u32,
         running: &mut Running,
         found: Found,
         judged: &Judged,
-        now: Moment,
     ) -> Result<(), Failure> {
-        let day = self.day_of(now);
         let mut tags = Vec::with_capacity(found.tags.len() + 1);
         if judged.tags != TagsChange::None {
-            let aim = self.aim(running, judged.place, now)?;
+            let aim = self.aim(running, judged.place)?;
             tags.extend(aim);
             tags.extend(found.tags.iter().filter(|tag| Some(**tag) != aim));
         }
@@ -318,32 +305,28 @@ impl Keeper {
             *running.placed.entry(*tag).or_default() += 1;
         }
         match (&judged.verdict, found.contact) {
-            (Verdict::New, _) => self.enter_new(import, found, judged.rank, tags, now),
+            (Verdict::New, _) => self.enter_new(running, found, judged.rank, tags),
             (Verdict::Updated, Some(contact)) => {
                 if judged.card {
                     let held = self.store.contact(contact)?;
                     let card = held.and_then(|held| merged(&held.card, &found.card));
                     if let Some(card) = card {
-                        self.store.record(now, What::Updated { contact, import, card })?;
+                        let import = running.number;
+                        self.store.record(running.now, What::Updated { contact, import, card })?;
                     }
                 }
-                self.retag(contact, &tags, judged.tags, (import, day), now)
+                self.retag(running, contact, &tags, judged.tags)
             }
             _ => Ok(()),
         }
     }
 
     /// The import's tag as the judge placed it, declared when it is new.
-    fn aim(
-        &mut self,
-        running: &Running,
-        place: Place,
-        now: Moment,
-    ) -> Result<Option<TagId>, Failure> {
+    fn aim(&mut self, running: &Running, place: Place) -> Result<Option<TagId>, Failure> {
         match (place, &running.batch) {
             (Place::None, _) => Ok(None),
             (Place::Batch(no), Some(batch)) if no != batch.no => {
-                self.tag(&batch.with_no(no).to_string(), now).map(Some)
+                self.tag(&batch.with_no(no).to_string(), running.now).map(Some)
             }
             (Place::Tag | Place::Batch(_), _) => Ok(running.tag),
         }
@@ -351,12 +334,12 @@ impl Keeper {
 
     fn enter_new(
         &mut self,
-        import: u32,
+        running: &Running,
         found: Found,
         rank: u32,
         tags: Vec<TagId>,
-        now: Moment,
     ) -> Result<(), Failure> {
+        let now = running.now;
         let state = self.store.state();
         let next = CompanyNo(state.companies.len());
         // Rows before this one may have brought the company in.
@@ -370,7 +353,7 @@ impl Keeper {
             kind: found.kind,
             rank,
             day: self.day_of(now),
-            import,
+            import: running.number,
             tags,
             card: found.card,
         };
@@ -381,12 +364,13 @@ impl Keeper {
 
     fn retag(
         &mut self,
+        running: &Running,
         contact: ContactId,
         tags: &[TagId],
         change: TagsChange,
-        (import, day): (u32, Day),
-        now: Moment,
     ) -> Result<(), Failure> {
+        let (import, now) = (running.number, running.now);
+        let day = self.day_of(now);
         let state = self.store.state();
         let held: Vec<TagId> = state.tags_of(contact).map(|tag| tag.id).collect();
         if change == TagsChange::Replace {

@@ -13,15 +13,16 @@ use crate::book::tag::{SeriesKind, TagId, TagName};
 use crate::book::view::Facts;
 use crate::config::{Config, ConfigError};
 use crate::control::Failure;
-use crate::desk::day::DayPlan;
-use crate::desk::imports::Running;
+use crate::desk::dayplan::DayPlan;
+use crate::desk::importing::Running;
 use crate::feedback::entry::What;
 use crate::feedback::open::OpenRules;
 use crate::letter::template::Template;
 use crate::letter::token::Keys;
-use crate::store::db::{Opening, Store, StoreError};
+use crate::store::db::{Opening, Store};
+use crate::store::facts::ClockKind;
 use crate::store::ledger;
-use crate::store::state::ClockKind;
+use crate::store::site::StoreError;
 
 /// Holds everything there is to hold.
 pub struct Keeper {

@@ -116,7 +116,7 @@ impl Keeper {
         let Some(template) = template.as_deref().or(picked) else {
             return Ok(Err("no template".to_owned()));
         };
-        Ok(self.bytes(letter, &contact, &batch, template, date).map(|message| Ready {
+        Ok(self.bytes((letter, date), &contact, &batch, template).map(|message| Ready {
             letter,
             attempt,
             to: contact.address.as_str().to_owned(),
@@ -132,11 +132,10 @@ impl Keeper {
 
     fn bytes(
         &self,
-        letter: LetterId,
+        (letter, date): (LetterId, Moment),
         contact: &Contact,
         batch: &BatchTag,
         template: &Template,
-        date: Moment,
     ) -> Result<Vec<u8>, String> {
         let sender = &self.config.sender;
         let id = letter.to_bytes();

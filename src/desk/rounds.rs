@@ -8,7 +8,7 @@ use crate::book::contact::{ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
 use crate::control::Failure;
-use crate::desk::day::RoundPlan;
+use crate::desk::dayplan::RoundPlan;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{Entry, RoundRecord, What};
 
@@ -217,7 +217,7 @@ impl Keeper {
             What::Claimed { letter, day: claimed, .. } if *claimed == day => Some((at, *letter)),
             _ => None,
         });
-        let (at, letter) = claims.last()?;
+        let (at, letter) = claims.max_by_key(|(at, _)| *at)?;
         let end = timeline.iter().skip(at + 1).find_map(|entry| match &entry.what {
             What::Accepted { letter: of, reply } if *of == letter => Some(("accepted", reply)),
             What::Deferred { letter: of, reply, .. } if *of == letter => Some(("deferred", reply)),

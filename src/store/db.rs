@@ -7,7 +7,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,10 +16,11 @@ use crate::book::set::ContactSet;
 use crate::book::view::AddressLeaf;
 use crate::feedback::entry::{Entry, RoundRecord, What};
 use crate::store::fresh::{self, CONTACTS_PER_PAGE, EVENTS_PAGE, Fresh, NAMES_PER_PAGE, SET_CHUNK};
-use crate::store::journal::{Journal, JournalError, Reader, TornTail};
+use crate::store::journal::{Journal, Reader, TornTail};
 use crate::store::load;
 use crate::store::pages::{Pages, PagesError};
 use crate::store::record::{self, Field};
+use crate::store::site::{self, StoreError};
 use crate::store::state::{State, stored_key};
 
 /// sled's own cache; the pages that are asked for again and again are few.
@@ -31,86 +31,6 @@ const FRESH_BYTES_MAX: usize = 8 << 20;
 const FRESH_ENTRIES_MAX: u64 = 200_000;
 /// Decoded pages kept at hand.
 const CACHED_PAGES_MAX: usize = 64;
-/// The first line of the identity file.
-const IDENTITY: &str = "tradewind store 1";
-
-/// Why a store cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// There is none.
-    #[error("no store at {0}")]
-    Missing(PathBuf),
-    /// `init` on something that is there already.
-    #[error("{0} holds a store already")]
-    Exists(PathBuf),
-    /// The identity file says something else.
-    #[error("{path}: {why}")]
-    Foreign {
-        /// The identity file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Another process holds it.
-    #[error("the store {path} is in use by process {holder}")]
-    Locked {
-        /// The store.
-        path: PathBuf,
-        /// The holder's process id, as it wrote it down.
-        holder: String,
-    },
-    /// The journal.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The memory, after it was rebuilt once and failed again.
-    #[error("{0}")]
-    Pages(#[from] PagesError),
-    /// A file.
-    #[error("{path}: {error}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-}
-
-impl StoreError {
-    /// The exit code, after sysexits(3).
-    #[must_use]
-    pub fn code(&self) -> u8 {
-        match self {
-            Self::Missing(_) | Self::Foreign { .. } | Self::Journal(_) => 78,
-            Self::Exists(_) => 73,
-            Self::Locked { .. } => 75,
-            Self::Pages(_) | Self::Io { .. } => 74,
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn fix(&self) -> String {
-        match self {
-            Self::Missing(path) => format!(
-                "check that its disk is mounted; only if this is a first start, make one with \
-                 `tradewind init --store {}`",
-                path.display()
-            ),
-            Self::Exists(_) => "use it as it is, or name another directory".to_owned(),
-            Self::Foreign { .. } => {
-                "name the right directory, or use the tradewind version that wrote it".to_owned()
-            }
-            Self::Locked { .. } => {
-                "wait for that process, or ask the daemon over its control socket".to_owned()
-            }
-            Self::Journal(_) => {
-                "do not delete anything: restore the journal from its backup or mirror".to_owned()
-            }
-            Self::Pages(_) => "check disk space and permissions, then start again".to_owned(),
-            Self::Io { .. } => "check permissions, free space and the disk itself".to_owned(),
-        }
-    }
-}
 
 /// What was found at an open, for the log.
 #[derive(Debug, Default)]
@@ -151,22 +71,14 @@ impl Store {
     /// # Errors
     /// When there is one already, or the directory cannot be written.
     pub fn init(dir: &Path, now: Moment, id: [u8; 16]) -> Result<(), StoreError> {
-        let identity = dir.join("store-id");
-        if identity.exists() || dir.join("journal").exists() {
+        if site::is_taken(dir) {
             return Err(StoreError::Exists(dir.to_owned()));
         }
-        fs::create_dir_all(dir).map_err(|error| at(dir, error))?;
+        fs::create_dir_all(dir).map_err(|error| site::at(dir, error))?;
         let mut journal = Journal::create(&dir.join("journal"), id)?;
         journal.push(&Entry { at: now, what: What::StoreCreated { store: id } });
         journal.commit()?;
-        let text = format!("{IDENTITY}\n{}\n", data_encoding::HEXLOWER.encode(&id));
-        let write = || -> io::Result<()> {
-            let mut file = File::create_new(&identity)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            File::open(dir)?.sync_all()
-        };
-        write().map_err(|error| at(&identity, error))
+        site::write_identity(dir, id)
     }
 
     /// Opens a store that exists, replaying what the memory does not hold yet.
@@ -181,14 +93,14 @@ impl Store {
         leaves: Vec<AddressLeaf>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(Self, Opening), StoreError> {
-        let id = identity(dir)?;
-        let lock = lock(dir)?;
+        let id = site::identity(dir)?;
+        let lock = site::lock(dir)?;
         let mut opening = Opening::default();
         let (pages, state, watched, applied) = match remember(dir, id, &leaves) {
             Ok(found) => found,
             Err(why) => {
                 opening.rebuilt = Some(why.to_string());
-                set_aside(dir)?;
+                site::set_aside(dir)?;
                 remember(dir, id, &leaves)?
             }
         };
@@ -499,61 +411,4 @@ fn remember(dir: &Path, id: [u8; 16], leaves: &[AddressLeaf]) -> Result<Remember
 
 fn hash_of(leaf: &AddressLeaf) -> u64 {
     xxhash_rust::xxh3::xxh3_64(leaf.key().as_bytes())
-}
-
-fn set_aside(dir: &Path) -> Result<(), StoreError> {
-    let sled = dir.join("sled");
-    let aside = dir.join("sled.damaged");
-    if aside.exists() {
-        fs::remove_dir_all(&aside).map_err(|error| at(&aside, error))?;
-    }
-    if sled.exists() {
-        fs::rename(&sled, &aside).map_err(|error| at(&sled, error))?;
-    }
-    Ok(())
-}
-
-fn identity(dir: &Path) -> Result<[u8; 16], StoreError> {
-    let path = dir.join("store-id");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(StoreError::Missing(dir.to_owned()));
-        }
-        Err(error) => return Err(at(&path, error)),
-    };
-    let foreign = |why: &str| StoreError::Foreign { path: path.clone(), why: why.to_owned() };
-    let (head, id) = text.trim_end().split_once('\n').ok_or_else(|| foreign("not two lines"))?;
-    if head != IDENTITY {
-        return Err(foreign(&format!("says {head:?}, this version writes {IDENTITY:?}")));
-    }
-    let id = data_encoding::HEXLOWER.decode(id.as_bytes()).ok();
-    id.and_then(|id| <[u8; 16]>::try_from(id).ok()).ok_or_else(|| foreign("holds no store id"))
-}
-
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("lock");
-    let mut options = File::options();
-    let mut file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|error| at(&path, error))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
-            return Err(StoreError::Locked { path: dir.to_owned(), holder });
-        }
-        Err(fs::TryLockError::Error(error)) => return Err(at(&path, error)),
-    }
-    file.set_len(0).map_err(|error| at(&path, error))?;
-    writeln!(file, "{}", std::process::id()).map_err(|error| at(&path, error))?;
-    Ok(file)
-}
-
-fn at(path: &Path, error: io::Error) -> StoreError {
-    StoreError::Io { path: path.to_owned(), error }
 }

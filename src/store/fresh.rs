@@ -3,6 +3,7 @@
 //! Contacts live in pages of [`CONTACTS_PER_PAGE`], their events in pages of [`EVENTS_PAGE`] per
 //! day, columns and sets in chunks: never a key per contact or per event.
 
+use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::book::contact::{CompanyNo, ContactId, Day};
@@ -158,10 +159,10 @@ impl Fresh {
     }
 
     fn page_of(&mut self, page: u32, pages: &Pages) -> Result<&mut Vec<Entry>, PagesError> {
-        if !self.contacts.contains_key(&page) {
-            self.contacts.insert(page, read_contacts(page, pages)?);
-        }
-        Ok(self.contacts.entry(page).or_default())
+        Ok(match self.contacts.entry(page) {
+            Place::Occupied(held) => held.into_mut(),
+            Place::Vacant(free) => free.insert(read_contacts(page, pages)?),
+        })
     }
 
     fn put_contact(
@@ -196,11 +197,12 @@ impl Fresh {
 
     fn put_name(&mut self, no: CompanyNo, key: &str, pages: &Pages) -> Result<(), PagesError> {
         let page = no.0 / NAMES_PER_PAGE;
-        if !self.names.contains_key(&page) {
-            self.names.insert(page, read_names(page, pages)?);
-        }
+        let names = match self.names.entry(page) {
+            Place::Occupied(held) => held.into_mut(),
+            Place::Vacant(free) => free.insert(read_names(page, pages)?),
+        };
+        names.push(key.to_owned());
         self.bytes += key.len() + 24;
-        self.names.entry(page).or_default().push(key.to_owned());
         Ok(())
     }
 

@@ -84,12 +84,11 @@ fn hash(row: &[u8]) -> Option<Hash96> {
 }
 
 fn lasts(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
-    let mut id = number(name, 1)?.checked_mul(LASTS_PER_CHUNK)?;
+    let first = number(name, 1)?.checked_mul(LASTS_PER_CHUNK)?;
     let (rows, rest) = bytes.as_chunks::<4>();
-    for [a, b, c, d] in rows {
+    for (id, [a, b, c, d]) in (first..).zip(rows) {
         let (last, silent) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
         state.contacts.set_last(crate::book::contact::ContactId(id), last, silent);
-        id += 1;
     }
     rest.is_empty().then_some(())
 }

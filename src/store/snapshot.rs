@@ -9,8 +9,9 @@ use crate::book::contact::{CompanyNo, ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::TagId;
 use crate::feedback::entry::{Entry, Target, What};
+use crate::store::facts::{ClockKind, Counts, Living, RoundState, Today};
 use crate::store::record::{self, Field, RecordError};
-use crate::store::state::{ClockKind, Counts, Living, RoundState, State, Today};
+use crate::store::state::State;
 
 /// Writes the small part of the state.
 #[must_use]
@@ -91,7 +92,7 @@ pub fn load(mut from: &[u8], state: &mut State) -> Result<(), RecordError> {
         state.apply(&record::decode(from)?);
     }
     for _ in 0..usize::get(from)? {
-        state.imports.push(crate::store::state::ImportState {
+        state.imports.push(crate::store::facts::ImportState {
             at: Field::get(from)?,
             who: Field::get(from)?,
             file: Field::get(from)?,

@@ -6,111 +6,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::book::address::Address;
-use crate::book::contact::{CompanyNo, ContactId, Day, Moment};
+use crate::book::contact::{ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{Audience, BatchTag, SeriesKind, Tag, TagId};
-use crate::feedback::entry::{Cause, Entry, ImportCounts, LetterId, RoundRecord, Target, What};
+use crate::feedback::entry::{Cause, Entry, LetterId, RoundRecord, Target, What};
 use crate::feedback::open::OpenClass;
 use crate::store::columns::{Companies, CompanyRow, ContactRow, Contacts, Hash96};
+use crate::store::facts::{ClockKind, Counts, ImportState, Living, RoundState, Today};
 
 /// Days for which the state keeps who was tagged on which day, and who was claimed in which round:
 /// as long as anything may carry over, and a week to spare.
 pub const MEMORY_DAYS: i32 = 21;
-
-/// A letter that was claimed and has no end yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Living {
-    /// Which.
-    pub letter: LetterId,
-    /// The first claim: the letter's Date.
-    pub first_at: Moment,
-    /// Attempts so far.
-    pub attempts: u16,
-    /// Not to be tried before; `None` while an attempt is under way.
-    pub until: Option<Moment>,
-    /// The day its last claim counts for.
-    pub day: Day,
-    /// Hash of the template's source.
-    pub template: u64,
-}
-
-/// What the current day has seen.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Today {
-    /// Which day; the highest a letter was ever claimed for.
-    pub day: Option<Day>,
-    /// Who was claimed for it.
-    pub claimed: ContactSet,
-    /// Claims by company, in units of the cap.
-    pub by_company: HashMap<CompanyNo, u32>,
-    /// Outcomes settled while it lasted.
-    pub settled: Counts,
-}
-
-/// Outcomes, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Letters claimed for the first time.
-    pub claimed: u32,
-    /// Accepted by the peer.
-    pub accepted: u32,
-    /// Deferrals (one letter may have several).
-    pub deferred: u32,
-    /// Refused.
-    pub refused: u32,
-    /// Cut off after the dot.
-    pub unknown: u32,
-    /// Excluded after they were planned.
-    pub withdrawn: u32,
-    /// Too old for another attempt.
-    pub expired: u32,
-    /// Unsubscribes by way of a letter.
-    pub unsubscribed: u32,
-    /// Links followed.
-    pub clicked: u32,
-}
-
-/// One round: a batch on the day it fell due.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RoundState {
-    /// Outcomes.
-    pub counts: Counts,
-    /// Whose letter of this round was claimed or withdrawn: never planned again in it.
-    pub done: ContactSet,
-    /// Who opened it, as a human or by a human's proxy.
-    pub readers: ContactSet,
-    /// For whom only machines, or nobody knows who, fetched the pixel.
-    pub machines: ContactSet,
-    /// Who was moved to a reading batch by it.
-    pub promoted: ContactSet,
-}
-
-/// One import.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportState {
-    /// When it began.
-    pub at: Moment,
-    /// Who ran it.
-    pub who: String,
-    /// File name, or `-`.
-    pub file: String,
-    /// The tag it was asked to give.
-    pub tag: Option<TagId>,
-    /// What it did; `None` while it runs, and for ever when it was killed.
-    pub counts: Option<ImportCounts>,
-}
-
-/// Which clock the store's letters were claimed by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClockKind {
-    /// Nothing was claimed yet.
-    #[default]
-    Unset,
-    /// The real one.
-    Real,
-    /// A rehearsal clock.
-    Rehearsal,
-}
 
 /// Everything the fold of the journal knows, but names, columns and histories.
 #[derive(Debug, Default)]

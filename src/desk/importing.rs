@@ -1,0 +1,30 @@
+//! An import under way: what must be remembered from one stretch of rows to the next.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::book::contact::{CompanyNo, Kind, Moment};
+use crate::book::tag::{BatchTag, TagId};
+use crate::cadence::intake::{Mode, Run};
+use crate::feedback::entry::ImportCounts;
+
+/// An import under way.
+pub struct Running {
+    /// Its number.
+    pub number: u32,
+    /// When the rows at hand came.
+    pub now: Moment,
+    /// The judge, and what it must remember.
+    pub run: Run,
+    /// The tag it gives.
+    pub tag: Option<TagId>,
+    /// The same, taken apart, when it is a batch tag.
+    pub batch: Option<BatchTag>,
+    /// What becomes of known and unknown addresses.
+    pub mode: Mode,
+    /// What it did so far.
+    pub counts: ImportCounts,
+    /// Contacts given each tag so far.
+    pub placed: BTreeMap<TagId, u64>,
+    /// Contacts of (company, kind, batch number) that the book held when first asked.
+    pub rooms: HashMap<(CompanyNo, Kind, u8), u32>,
+}

@@ -1,0 +1,111 @@
+//! From configuration to ways out: the transport, its bounds, and the public listener.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use crate::config::{Config, Transport as Ways};
+use crate::control::Failure;
+use crate::net::dispatch::{Limits, Route, Transport};
+use crate::net::maildir::Maildir;
+use crate::net::relay::{Login, Relay, Timeouts, TlsLevel};
+use crate::typed::{RelayConfig, RelayTls};
+
+/// Letters written to the maildir at once.
+const MAILDIR_LANES: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
+
+/// The public listener: systemd's when it hands one over, else our own.
+///
+/// # Errors
+/// When the port is taken or not ours to take.
+pub async fn listen(config: &Config) -> Result<TcpListener, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::usage(
+            73,
+            format!("cannot listen on {}: {error}", config.http.listen),
+            "free the port, or set http.listen; port 0 takes any",
+        )
+    };
+    match listenfd::ListenFd::from_env().take_tcp_listener(0).map_err(failed)? {
+        Some(given) => {
+            given.set_nonblocking(true).map_err(failed)?;
+            TcpListener::from_std(given).map_err(failed)
+        }
+        None => TcpListener::bind(config.http.listen).await.map_err(failed),
+    }
+}
+
+/// What bounds the dispatcher.
+#[must_use]
+pub fn bounds(config: &Config, rehearsal: bool) -> Limits {
+    let bounds = Limits { drain: Duration::from_secs(config.drain_seconds), ..Limits::default() };
+    if rehearsal {
+        let (rest_min, rest_max) = (Duration::from_millis(100), Duration::from_millis(500));
+        return Limits { rest_min, rest_max, ..bounds };
+    }
+    bounds
+}
+
+/// The configured transport.
+///
+/// # Errors
+/// When a directory cannot be made or a secret not read.
+pub fn ways(config: &Config) -> Result<Transport, Failure> {
+    match &config.transport {
+        Ways::Maildir(path) => {
+            let maildir = Maildir::open(path).map_err(|error| {
+                Failure::usage(
+                    73,
+                    format!("{}: {error}", path.display()),
+                    "make it writable for this user",
+                )
+            })?;
+            Ok(Transport::Maildir(maildir, MAILDIR_LANES))
+        }
+        Ways::Relay(relays) => {
+            let routes = relays.iter().map(|relay| route(relay, config));
+            Ok(Transport::Relays(routes.collect::<Result<_, Failure>>()?))
+        }
+    }
+}
+
+fn route(relay: &RelayConfig, config: &Config) -> Result<Route, Failure> {
+    let (_, domain) = config.sender.address.rsplit_once('@').unwrap_or(("", "localhost"));
+    let login = match (&relay.user, &relay.secret_file) {
+        (Some(user), Some(file)) => {
+            let secret = std::fs::read_to_string(file).map_err(|error| {
+                let fix = "let the daemon, and nobody else, read it";
+                Failure::usage(78, format!("{}: {error}", file.display()), fix)
+            })?;
+            Some(Login { user: user.clone(), secret: secret.trim_end().to_owned() })
+        }
+        (None, None) => None,
+        _ => {
+            let fix = "give both, or neither";
+            return Err(Failure::usage(
+                78,
+                "[[relay]]: user without secret_file, or the reverse",
+                fix,
+            ));
+        }
+    };
+    Ok(Route {
+        relay: Relay {
+            host: relay.host.clone(),
+            port: relay.port,
+            ehlo: relay.ehlo.clone().unwrap_or_else(|| domain.to_owned()),
+            tls: match relay.tls {
+                RelayTls::None => TlsLevel::None,
+                RelayTls::Opportunistic => TlsLevel::Opportunistic,
+                RelayTls::Required => TlsLevel::Required,
+            },
+            login,
+            timeouts: Timeouts::default(),
+        },
+        weight: relay.weight,
+        connections: NonZeroUsize::try_from(relay.connections).unwrap_or(NonZeroUsize::MIN),
+        messages_per_connection_max: relay.messages_per_connection,
+        messages_per_second: relay.messages_per_second,
+    })
+}
