@@ -169,11 +169,10 @@ fn entries(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(|line| line.split('#').next().unwrap_or(line).trim()).filter(|l| !l.is_empty())
 }
 
-/// The domain somebody registered; the whole domain if its suffix is unknown or it is a suffix
-/// itself.
+/// The domain somebody registered; the whole domain if it is a suffix itself. Below a suffix that the
+/// list does not know, the list's own default rule `*` holds: too few companies, never too many.
 fn registrable(domain: &str) -> &str {
     psl::domain(domain.as_bytes())
-        .filter(|found| found.suffix().is_known())
         .and_then(|found| domain.get(domain.len().checked_sub(found.as_bytes().len())?..))
         .unwrap_or(domain)
 }
