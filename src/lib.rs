@@ -3,13 +3,13 @@
 //! # Bird's-eye view
 //!
 //! Who ([`book`]) is written to when ([`cadence`]), with what ([`letter`]), what came back and
-//! what it means ([`feedback`]); all of it remembered in [`store`], carried over [`net`], and
+//! what it means ([`feedback`], [`inbound`]); all of it remembered in [`store`], carried over [`net`], and
 //! operated through [`control`] and [`cli`].
 //!
 //! # The law of the land
 //!
 //! Modules are declared below in reading order. **A file may name only files declared above it.**
-//! Everything up to and including [`feedback`] is pure: no clock, no disk, no socket, no async.
+//! Everything up to and including [`inbound`] is pure: no clock, no disk, no socket, no async.
 //! `tests/tidy.rs` checks both.
 
 /// Who: domains, addresses, companies, tags, contacts, and the sets that views make of them.
@@ -56,6 +56,21 @@ pub mod feedback {
     pub mod entry;
     pub mod rule;
     pub mod report;
+}
+
+/// What came in by mail: opened, understood, and whose letter it is about.
+pub mod inbound {
+    pub mod report;
+    pub mod quote;
+    pub mod mail;
+    pub mod cause;
+    pub mod bounce;
+    pub mod date;
+    pub mod autoreply;
+    pub mod wish;
+    pub mod tongue;
+    pub mod clue;
+    pub mod reading;
 }
 
 pub mod typed;
@@ -108,6 +123,7 @@ pub mod desk {
     pub mod ahead;
     pub mod rounds;
     pub mod tell;
+    pub mod incoming;
     pub mod answers;
 }
 
@@ -123,6 +139,7 @@ pub mod cli {
     pub mod backend;
     pub mod import;
     pub mod stage;
+    pub mod inbound;
     pub mod quickstart;
     pub mod commands;
 }

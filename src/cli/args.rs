@@ -98,6 +98,9 @@ pub enum Command {
     /// Write a note on a contact
     #[command(after_long_help = "Example:\n  tradewind note ann@acme.example 'met at the fair'")]
     Note(NoteArgs),
+    /// Take in what comes back by mail: bounces, complaints, auto-replies, replies
+    #[command(after_long_help = INBOUND)]
+    Inbound(InboundArgs),
     /// Stop writing until `resume`, across restarts
     #[command(after_long_help = "Example:\n  tradewind pause")]
     Pause,
@@ -127,6 +130,14 @@ Example:
 
 For drills: prints the address it listens on, then keeps every letter until it is stopped. A
 recipient such as defer-once.ann@acme.example, refuse.… or cut-after-dot.… misbehaves as named.";
+
+const INBOUND: &str = "\
+Examples:
+  tradewind inbound < message                       from a pipe of Postfix, procmail, fetchmail
+  tradewind inbound --maildir /var/mail/bounces     takes what is in new/, moves it to cur/
+  tradewind inbound --explain --json message.eml    says what it is, stores nothing
+
+Exit codes: 0 understood or harmless, 75 deliver it again later, 65 not a message at all.";
 
 const RUN: &str = "\
 Examples:
@@ -348,6 +359,23 @@ pub struct NoteArgs {
     /// The words; all that follows, joined by spaces
     #[arg(required = true)]
     pub text: Vec<String>,
+}
+
+/// `inbound`.
+#[derive(Args, Debug)]
+pub struct InboundArgs {
+    /// Messages; `-` or none reads one from standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Take every message of a Maildir
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "mbox"])]
+    pub maildir: Option<PathBuf>,
+    /// Take every message of an mbox file
+    #[arg(long, value_name = "FILE", conflicts_with = "files")]
+    pub mbox: Option<PathBuf>,
+    /// Only say what each message is and would do: nothing is stored or moved
+    #[arg(long)]
+    pub explain: bool,
 }
 
 /// `clock`.

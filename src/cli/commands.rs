@@ -15,6 +15,7 @@ use crate::cli::args::{
 };
 use crate::cli::backend::{self, Backend};
 use crate::cli::import;
+use crate::cli::inbound;
 use crate::cli::quickstart;
 use crate::cli::render::{self, Face};
 use crate::cli::stage;
@@ -154,6 +155,7 @@ fn run(line: Line) -> Result<Answer, Failure> {
             reason: args.reason.clone(),
         }),
         Command::Suppress(args) => suppress(&globals, args),
+        Command::Inbound(args) => inbound::run(&globals, &args),
         Command::Reload => reload(&globals),
         other => {
             let request = request(other)?;

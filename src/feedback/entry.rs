@@ -96,6 +96,19 @@ pub enum Via {
     Mail,
 }
 
+/// What a machine that answers for a person says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AutoKind {
+    /// Away for a time.
+    Vacation,
+    /// Gone for good, or the address is.
+    Left,
+    /// A desk that numbers what it gets.
+    Ticket,
+    /// Nothing of these.
+    Other,
+}
+
 /// What an import did, in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportCounts {
