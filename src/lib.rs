@@ -3,8 +3,8 @@
 //! # Bird's-eye view
 //!
 //! Who ([`book`]) is written to when ([`cadence`]), with what ([`letter`]), what came back and
-//! what it means ([`feedback`], [`inbound`]); all of it remembered in [`store`], carried over [`net`], and
-//! operated through [`control`] and [`cli`].
+//! what it means ([`feedback`], [`inbound`]); all of it remembered in [`store`], carried over
+//! [`net`], and operated through [`control`] and [`cli`].
 //!
 //! # The law of the land
 //!
@@ -64,6 +64,7 @@ pub mod inbound {
     pub mod quote;
     pub mod mail;
     pub mod cause;
+    pub mod notice;
     pub mod bounce;
     pub mod date;
     pub mod autoreply;

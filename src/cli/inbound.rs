@@ -77,8 +77,7 @@ fn each(args: &InboundArgs, take: Take<'_>) -> Result<(), Failure> {
     }
     for path in &args.files {
         let name = path.display().to_string();
-        let bytes =
-            if name == "-" { read_all(&mut io::stdin().lock())? } else { read_file(path)? };
+        let bytes = if name == "-" { read_all(&mut io::stdin().lock())? } else { read_file(path)? };
         take(&name, &bytes)?;
     }
     Ok(())
@@ -140,7 +139,8 @@ mod tests {
 
     #[test]
     fn an_mbox_is_parted_where_messages_begin() {
-        let mbox = b"From a Mon\nSubject: 1\n\nhello\n>From here\n\nFrom b Tue\nSubject: 2\n\nFrom\n";
+        let mbox =
+            b"From a Mon\nSubject: 1\n\nhello\n>From here\n\nFrom b Tue\nSubject: 2\n\nFrom\n";
         let found = messages(mbox);
         assert_eq!(found.len(), 2);
         assert!(found[0].ends_with(b"hello\nFrom here\n\n"));

@@ -8,24 +8,14 @@
 use crate::feedback::verdict::Class;
 use crate::inbound::cause::{Evidence, judge};
 use crate::inbound::mail::{Mail, clipped};
+use crate::inbound::notice;
 use crate::inbound::quote;
-use crate::inbound::report::{Group, Status, groups, mailbox, replies, statuses};
+use crate::inbound::report::{Fate, Group, Status, groups, mailbox, replies, statuses};
 
 /// Recipients of one report that are told of.
 const RECIPIENTS_MAX: usize = 200;
 /// Words of a report that are kept for one recipient (bytes).
 const WORDS_BYTES_MAX: usize = 8 << 10;
-
-/// What became of the letter to one recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fate {
-    /// Given up.
-    Failed,
-    /// Still being tried.
-    Delayed,
-    /// Delivered, relayed or expanded: all is well as far as is known.
-    Delivered,
-}
 
 /// What a report says of one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +39,10 @@ pub struct Recipient {
 /// The recipients of a bounce; empty when this is none.
 #[must_use]
 pub fn read(mail: &Mail) -> Vec<Recipient> {
+    let noticed = notified(mail);
+    if !noticed.is_empty() {
+        return noticed;
+    }
     let found = read_one(mail);
     if !found.is_empty() || !speaks_of_bounces(mail) {
         return found;
@@ -63,26 +57,40 @@ pub fn read(mail: &Mail) -> Vec<Recipient> {
     }
     match &mail.original {
         Some(inner) if is_report(inner) => read_one(inner),
-        _ => told(mail, &unquoted),
+        _ if is_report(mail) => told(mail, &unquoted),
+        _ => Vec::new(),
     }
 }
 
 fn read_one(mail: &Mail) -> Vec<Recipient> {
-    let (report, _) = quote::parted(&mail.text);
+    let (report, below) = quote::parted(&mail.text);
     let all: String = mail.status_parts.join("\n\n");
     let structured = fielded(&groups(&all), report, mail);
-    if !structured.is_empty() {
+    if !structured.is_empty() || !is_report(mail) {
         return structured;
-    }
-    if !is_report(mail) {
-        return Vec::new();
     }
     let loose: Vec<Group> = groups(report).into_iter().filter(is_recipient_group).collect();
     let structured = fielded(&loose, report, mail);
     if !structured.is_empty() {
         return structured;
     }
-    told(mail, report)
+    let told = told(mail, report);
+    if !told.is_empty() {
+        return told;
+    }
+    // A gateway that pastes the report it got: what is quoted is a report of its own.
+    let inner = below.and_then(Mail::quoted).filter(is_report);
+    match inner.as_ref().or(mail.original.as_deref()) {
+        Some(inner) if is_report(inner) => inner_report(inner),
+        _ => by_original(mail, report),
+    }
+}
+
+/// The report inside a report; no deeper.
+fn inner_report(inner: &Mail) -> Vec<Recipient> {
+    let (report, _) = quote::parted(&inner.text);
+    let structured = fielded(&groups(&inner.status_parts.join("\n\n")), report, inner);
+    if structured.is_empty() { told(inner, report) } else { structured }
 }
 
 fn is_recipient_group(group: &Group) -> bool {
@@ -112,7 +120,7 @@ pub fn is_report(mail: &Mail) -> bool {
         || local.starts_with("no-reply")
         || local.starts_with("noreply");
     let named = speaks_of_bounces(mail);
-    let said = by_daemon && !machine_reply(mail);
+    let said = by_daemon && (!machine_reply(mail) || local.contains("mailer-daemon"));
     said || (named && (null_path || machine)) || delivery_words(mail, machine)
 }
 
@@ -195,6 +203,17 @@ const SUBJECTS: &[&str] = &[
     "배달되지",
 ];
 
+/// Recipients of a notification in JSON (Amazon SES by way of SNS).
+fn notified(mail: &Mail) -> Vec<Recipient> {
+    let Some(notice) = notice::read(mail) else { return Vec::new() };
+    let told = notice.told.into_iter().take(RECIPIENTS_MAX).map(|told| {
+        let stated = statuses(&told.status).next().map(|(_, status)| status);
+        let codes = Codes { stated, said: &told.words, nearby: "", comment: &told.status };
+        codes.recipient(told.address, notice.fate)
+    });
+    told.collect()
+}
+
 /// Recipients of field groups; what the human part says of them is the second source.
 fn fielded(groups: &[Group], report: &str, mail: &Mail) -> Vec<Recipient> {
     let mut found: Vec<Recipient> = Vec::new();
@@ -208,9 +227,14 @@ fn fielded(groups: &[Group], report: &str, mail: &Mail) -> Vec<Recipient> {
         }
         let field = group.get("status").unwrap_or_default();
         let stated = statuses(field).next().map(|(_, status)| status);
-        let said: Vec<&str> = group.all("diagnostic-code").collect();
+        let said: Vec<&str> =
+            group.all("diagnostic-code").chain(group.all("x-powermta-bouncecategory")).collect();
         let said = said.join("\n");
-        let nearby = if groups.len() > 40 { String::new() } else { about(&address, report) };
+        let mut nearby = if groups.len() > 40 { String::new() } else { about(&address, report) };
+        if groups.iter().filter(|group| is_recipient_group(group)).count() == 1 {
+            nearby.push('\n');
+            nearby.push_str(report);
+        }
         let action = group.get("action").unwrap_or_default().to_lowercase();
         let fate = fate(&action, stated, mail);
         let codes = Codes { stated, said: &said, nearby: &nearby, comment: field };
@@ -252,14 +276,19 @@ struct Codes<'a> {
 
 impl Codes<'_> {
     fn recipient(&self, address: String, fate: Fate) -> Recipient {
-        let words = [self.said, self.comment, self.nearby].join("\n");
+        // A comment beside the code explains the code alone; the server's own words go before it.
+        let comment = if self.said.trim().is_empty() { self.comment } else { "" };
+        let words = [self.said, comment, self.nearby].join("\n");
         let reply = reply_of(self.said).or_else(|| reply_of(self.nearby));
         let status = self.status(reply);
-        let lower = clipped(&words, WORDS_BYTES_MAX).to_lowercase();
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let lower = clipped(&words.join(" "), WORDS_BYTES_MAX).to_lowercase();
         let delayed = fate == Fate::Delayed;
+        let named = self.said.to_lowercase().contains(&address.to_lowercase())
+            && reply_of(self.said).is_some();
         let (class, hard) = match fate {
             Fate::Delivered => (Class::Other, false),
-            _ => judge(Evidence { words: &lower, status, reply, delayed }),
+            _ => judge(Evidence { words: &lower, status, reply, delayed, named }),
         };
         let vague = match (fate, reply) {
             (Fate::Delivered, _) => Status(2, 0, 0),
@@ -323,11 +352,12 @@ fn told(mail: &Mail, report: &str) -> Vec<Recipient> {
     let failed = named_by_header(mail);
     let blocks = match blocks(report, &failed) {
         found if !found.is_empty() => found,
-        _ if !failed.is_empty() => {
-            failed.into_iter().map(|address| (address, report.to_owned())).collect()
-        }
-        _ => by_original(mail, report),
+        _ => failed.into_iter().map(|address| (address, report.to_owned())).collect(),
     };
+    recipients(mail, report, blocks)
+}
+
+fn recipients(mail: &Mail, report: &str, blocks: Vec<(String, String)>) -> Vec<Recipient> {
     let only = blocks.len() == 1;
     let delayed = says_delayed(mail);
     let mut found: Vec<Recipient> = Vec::new();
@@ -356,18 +386,18 @@ fn named_by_header(mail: &Mail) -> Vec<String> {
 }
 
 /// The recipient of the original, when it has exactly one and the report names nobody.
-fn by_original(mail: &Mail, report: &str) -> Vec<(String, String)> {
+fn by_original(mail: &Mail, report: &str) -> Vec<Recipient> {
     let inline = quote::parted(&mail.text).1.and_then(Mail::quoted);
     let Some(original) = mail.original.as_deref().or(inline.as_ref()) else { return Vec::new() };
     let to: Vec<String> = ["x-original-to", "delivered-to", "to"]
         .iter()
         .find_map(|name| {
-            let all: Vec<String> =
-                original.header(name)?.split(',').filter_map(mailbox).collect();
+            let all: Vec<String> = original.header(name)?.split(',').filter_map(mailbox).collect();
             (all.len() == 1).then_some(all)
         })
         .unwrap_or_default();
-    to.into_iter().map(|address| (address, report.to_owned())).collect()
+    let blocks = to.into_iter().map(|address| (address, report.to_owned())).collect();
+    recipients(mail, report, blocks)
 }
 
 /// What the text says of an address: its block, and every other line that names it.
@@ -410,8 +440,8 @@ fn blocks(report: &str, known: &[String]) -> Vec<(String, String)> {
         for line in report.lines() {
             match way(line).filter(is_known) {
                 Some(address) if before => {
-                    words.push_str(line);
-                    found.push((address, std::mem::take(&mut words)));
+                    let said = std::mem::take(&mut words);
+                    found.push((address, format!("{line}\n{said}")));
                 }
                 Some(address) => found.push((address, line.to_owned())),
                 None if before => {
@@ -444,9 +474,12 @@ fn at_start(line: &str) -> Option<String> {
     let follows = rest.is_empty()
         || rest.starts_with([':', '(', '[', ',', ';', '<', '-', '='])
         || rest.starts_with("...")
-        || ["on ", "invalid", "unknown", "user", "mailbox", "was ", "is ", "has ", "could", "failed"]
-            .iter()
-            .any(|word| lower.starts_with(word));
+        || [
+            "on ", "invalid", "unknown", "user", "mailbox", "was ", "is ", "has ", "could",
+            "failed",
+        ]
+        .iter()
+        .any(|word| lower.starts_with(word));
     follows.then_some(address)
 }
 
@@ -456,17 +489,21 @@ fn leading(line: &str) -> Option<(String, &str)> {
         let (address, rest) = inner.split_once('>')?;
         return Some((mailbox(address)?, rest));
     }
-    let mut end = line
-        .find(|c: char| c.is_whitespace() || "<>()[],;\"".contains(c))
-        .unwrap_or(line.len());
+    let mut end =
+        line.find(|c: char| c.is_whitespace() || "<>()[],;\"".contains(c)).unwrap_or(line.len());
     let word = line.get(..end)?;
     if let Some(dots) = word.find("...") {
         end = dots;
     }
     let word = line.get(..end)?;
-    let bare = word.trim_end_matches([':', '.']);
+    let bare = word.trim_end_matches([':', '.', '\'', '!', '?']);
     let rest = line.get(bare.len()..)?;
-    Some((mailbox(bare)?, rest))
+    let address = mailbox(bare)?;
+    // An address as the display name of another.
+    match rest.trim_start().strip_prefix('<').and_then(|inner| inner.split_once('>')) {
+        Some((inner, rest)) if mailbox(inner).is_some() => Some((mailbox(inner)?, rest)),
+        _ => Some((address, rest)),
+    }
 }
 
 /// `550 5.1.1 <ann@acme.example>... User unknown`: what is said of it stands before.
@@ -497,11 +534,13 @@ const PHRASES: &[&str] = &[
     "delivered to",
     "deliver to",
     "delivery to",
+    "undeliverable to",
     "sent to",
     "send to",
     "errors:",
     "recipient:",
     "recipients:",
+    "userid:",
     "user:",
     "user",
     "address:",

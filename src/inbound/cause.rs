@@ -19,6 +19,8 @@ pub struct Evidence<'a> {
     pub reply: Option<u16>,
     /// Whether it says that the letter is still being tried.
     pub delayed: bool,
+    /// Whether the server's reply names the recipient, as answers to RCPT do.
+    pub named: bool,
 }
 
 /// The class of trouble, and whether the mailbox is gone for good.
@@ -62,14 +64,19 @@ fn gone(evidence: Evidence<'_>, stage: Option<Stage>) -> Option<Class> {
     if evidence.delayed || !permanent {
         return None;
     }
-    if is(FULL) || is(DISABLED) || is(TOO_LARGE) || about_sender(words) {
+    let elsewhere = matches!(stage, Some(Stage::Greeting | Stage::Hello | Stage::Mail));
+    if elsewhere || is(FULL) || is(DISABLED) || is(TOO_LARGE) || about_sender(words) {
         return None;
     }
     let code = evidence.status.map(|status| (status.1, status.2));
     match code {
         Some((1, 10)) if !is(&["recipientnotfound"]) => return Some(Class::BadDomain),
         Some((1, 1)) if !is(REFUSED) || is(NOBODY_SURE) => return Some(Class::InvalidRecipient),
+        Some((1, 0 | 3 | 4)) if !is(REFUSED) && (is(NOBODY) || is(&["address rejected"])) => {
+            return Some(Class::InvalidRecipient);
+        }
         Some((1, 6)) => return Some(Class::InvalidRecipient),
+        Some((1, 7 | 8)) => return None,
         Some((1, 2) | (4, 4)) if !is(NETWORK) => return Some(Class::BadDomain),
         Some((3, 2)) if evidence.reply == Some(521) => return Some(Class::BadDomain),
         _ => (),
@@ -80,10 +87,10 @@ fn gone(evidence: Evidence<'_>, stage: Option<Stage>) -> Option<Class> {
     if is(NO_HOST) && !is(NETWORK) {
         return Some(Class::BadDomain);
     }
-    let at_rcpt = match stage {
-        Some(stage) => stage == Stage::Rcpt,
-        // No conversation is told of: the server speaks of its own book.
-        None => code.is_none_or(|(subject, detail)| subject == 1 || detail == 0 && subject != 2),
+    let at_rcpt = match (stage, code) {
+        (Some(stage), _) => stage == Stage::Rcpt,
+        (None, Some((2, _))) => false,
+        (None, _) => evidence.named,
     };
     (at_rcpt && !is(REFUSED) && is(NOBODY)).then_some(Class::InvalidRecipient)
 }
@@ -97,7 +104,10 @@ fn stage(words: &str) -> Option<Stage> {
 fn about_sender(words: &str) -> bool {
     has(words, SENDER)
         || (words.contains("sender")
-            && has(words, &["sender rejected", "sender address", "address of sender", "sender domain"]))
+            && has(
+                words,
+                &["sender rejected", "sender address", "address of sender", "sender domain"],
+            ))
 }
 
 fn has(words: &str, list: &[&str]) -> bool {
@@ -126,7 +136,7 @@ const TOLD: &[(&str, Stage)] = &[
     ("did not like our eom", Stage::Dot),
     ("[data]", Stage::Dot),
     ("step: data", Stage::Dot),
-    ("smtp command\ndata", Stage::Dot),
+    ("smtp command data", Stage::Dot),
     ("(data", Stage::Dot),
     ("for text command", Stage::Dot),
     ("for data command", Stage::Dot),
@@ -152,12 +162,12 @@ const TOLD: &[(&str, Stage)] = &[
 const NOBODY_SURE: &[&str] = &[
     "recipient address rejected: access denied",
     "recipientnotfound",
-    "recipient not found",
+    "recipnotfound",
+    "has been replaced by",
     "recipient name is not recognized",
     "not listed in domino directory",
     "not listed in public name",
     "no longer on server",
-    "this user doesn't have a",
     "requested action not taken: mailbox unavailable",
     "please check if address is correct",
     "no such user here",
@@ -166,7 +176,7 @@ const NOBODY_SURE: &[&str] = &[
     "用户不存在",
     "收件人不存在",
     "邮箱不存在",
-    "no such user - psmtp",
+    "bad-mailbox",
     "destinataire invalide",
 ];
 
@@ -242,7 +252,7 @@ const NOBODY: &[&str] = &[
     "invalid final delivery",
     "incorrect address",
     "inactive email address",
-    "recipient address rejected",
+    "recipient address rejected.",
     "recipient rejected",
     "rejected address",
     "this address no longer",
@@ -263,6 +273,7 @@ const NOBODY: &[&str] = &[
 
 /// Said of a domain that is not there, or takes no mail (RFC 7505).
 const NO_HOST: &[&str] = &[
+    "bad-domain",
     "host unknown",
     "unknown host",
     "host or domain name not found",
@@ -492,14 +503,17 @@ mod tests {
 
     #[test]
     fn only_the_mailbox_makes_it_hard() {
-        let status = |text: &str| {
-            crate::inbound::report::statuses(text).next().map(|(_, status)| status)
-        };
+        let status =
+            |text: &str| crate::inbound::report::statuses(text).next().map(|(_, status)| status);
         for (words, hard, class) in [
             ("550 5.1.1 sorry (in reply to rcpt to command)", true, Class::InvalidRecipient),
             ("550 user unknown (in reply to rcpt to command)", true, Class::InvalidRecipient),
             ("550 user unknown (in reply to end of data command)", false, Class::InvalidRecipient),
-            ("450 4.1.1 user unknown (in reply to rcpt to command)", false, Class::InvalidRecipient),
+            (
+                "450 4.1.1 user unknown (in reply to rcpt to command)",
+                false,
+                Class::InvalidRecipient,
+            ),
             ("552 5.2.2 mailbox full, no such user", false, Class::Quota),
             ("550 5.1.1 this account is disabled", false, Class::Inactive),
             ("550 5.1.10 null mx", true, Class::BadDomain),
@@ -509,7 +523,8 @@ mod tests {
             ("550 5.1.1 address listed in a dnsbl, blocked", false, Class::InvalidRecipient),
         ] {
             let reply = crate::inbound::report::replies(words).next().map(|(_, code)| code);
-            let evidence = Evidence { words, status: status(words), reply, delayed: false };
+            let evidence =
+                Evidence { words, status: status(words), reply, delayed: false, named: false };
             assert_eq!(judge(evidence), (class, hard), "{words}");
             assert!(!judge(Evidence { delayed: true, ..evidence }).1, "{words}");
         }

@@ -36,8 +36,15 @@ impl Way {
 }
 
 /// Headers that name whom a message was delivered to.
-const ADDRESSED: &[&str] =
-    &["to", "cc", "delivered-to", "x-original-to", "envelope-to", "x-envelope-to", "x-failed-recipients"];
+const ADDRESSED: &[&str] = &[
+    "to",
+    "cc",
+    "delivered-to",
+    "x-original-to",
+    "envelope-to",
+    "x-envelope-to",
+    "x-failed-recipients",
+];
 
 /// The letter a message is about, and how it shows.
 #[must_use]
@@ -47,7 +54,8 @@ pub fn find(mail: &Mail, keys: &Keys) -> Option<(LetterId, Way)> {
         return Some((letter, Way::ReturnPath));
     }
     let wished = addressed().chain(std::iter::once(mail.subject.as_str()));
-    if let Some(letter) = wished.into_iter().find_map(|to| in_mail(to, keys, TokenKind::Unsubscribe))
+    if let Some(letter) =
+        wished.into_iter().find_map(|to| in_mail(to, keys, TokenKind::Unsubscribe))
     {
         return Some((letter, Way::UnsubscribeAddress));
     }
@@ -85,7 +93,9 @@ fn of_original(original: &Mail, keys: &Keys) -> Option<LetterId> {
 /// The first mail token of that kind in a text.
 fn in_mail(text: &str, keys: &Keys, kind: TokenKind) -> Option<LetterId> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric());
-    words.filter(|word| word.len() == MAIL_LEN).find_map(|word| of_kind(keys.verify_mail(word), kind))
+    words
+        .filter(|word| word.len() == MAIL_LEN)
+        .find_map(|word| of_kind(keys.verify_mail(word), kind))
 }
 
 /// The first web token of that kind in a text.

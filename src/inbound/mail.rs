@@ -129,6 +129,12 @@ impl Mail {
             let html = clipped(&html, 4 * TEXT_BYTES_MAX);
             mail.text = clipped(&mail_parser::decoders::html::html_to_text(&html), TEXT_BYTES_MAX);
         }
+        if mail.text.trim().is_empty() && mail.status_parts.is_empty() {
+            // Broken structure: the body as it stands is better than nothing.
+            let body = message.raw_message().get(root.offset_body as usize..).unwrap_or_default();
+            let body = body.get(..body.len().min(TEXT_BYTES_MAX)).unwrap_or_default();
+            mail.text = clipped(&String::from_utf8_lossy(body), TEXT_BYTES_MAX);
+        }
         mail
     }
 

@@ -4,11 +4,11 @@
 //! what is none of these is said to be other. The first that holds counts, and says why.
 
 use crate::inbound::autoreply::{self, Auto};
-use crate::inbound::bounce::{self, Fate, Recipient};
+use crate::inbound::bounce::{self, Recipient};
 use crate::inbound::clue::Way;
 use crate::inbound::mail::Mail;
-use crate::inbound::report::{groups, mailbox};
-use crate::inbound::{quote, tongue, wish};
+use crate::inbound::report::{Fate, groups, mailbox};
+use crate::inbound::{notice, quote, tongue, wish};
 
 /// Own words of a reply that are kept (bytes).
 const OWN_BYTES_MAX: usize = 16 << 10;
@@ -165,13 +165,22 @@ fn impersonal(mail: &Mail) -> Option<String> {
     if bounce::is_report(mail) {
         return Some("a report of a mail system that names no recipient".to_owned());
     }
-    let names = ["mailer-daemon", "postmaster", "noreply", "no-reply", "no_reply", "donotreply", "do-not-reply"];
+    let names = [
+        "mailer-daemon",
+        "postmaster",
+        "noreply",
+        "no-reply",
+        "no_reply",
+        "donotreply",
+        "do-not-reply",
+    ];
     if names.contains(&local.as_str()) {
         return Some(format!("from {local}"));
     }
-    if let Some(header) = ["list-id", "list-unsubscribe", "feedback-id", "x-mailing-list", "x-ml-name"]
-        .iter()
-        .find(|name| mail.header(name).is_some())
+    if let Some(header) =
+        ["list-id", "list-unsubscribe", "feedback-id", "x-mailing-list", "x-ml-name"]
+            .iter()
+            .find(|name| mail.header(name).is_some())
     {
         return Some(format!("mail of a list: {header}"));
     }
@@ -185,7 +194,16 @@ fn impersonal(mail: &Mail) -> Option<String> {
 /// A complaint: RFC 5965, or in the older ways of Hotmail.
 fn complaint(mail: &Mail) -> Option<Reading> {
     let original = mail.original.as_deref();
-    let report = mail.feedback_parts.iter().find_map(|part| {
+    if let Some((kind, addresses)) = notice::complaint(mail) {
+        let mut reading = Reading::new(Kind::Complaint, "notification in JSON");
+        reading.feedback = Some(kind);
+        reading.addresses = addresses;
+        return Some(reading);
+    }
+    let named = mail.header("content-type").is_some_and(|kind| kind.contains("feedback-report"));
+    // Some write the report into the text instead of a part of its own.
+    let parts = mail.feedback_parts.iter().chain(named.then_some(&mail.text));
+    let report = parts.into_iter().find_map(|part| {
         let report: Vec<_> = groups(part);
         report.iter().any(|group| group.get("feedback-type").is_some()).then_some(report)
     });
@@ -209,7 +227,8 @@ fn complaint(mail: &Mail) -> Option<Reading> {
         return Some(Reading::new(Kind::Other, format!("feedback report: {kind}")));
     }
     if reading.addresses.is_empty() {
-        let names = ["x-hmxmroriginalrecipient", "x-original-to", "delivered-to", "x-rcpt-to", "to"];
+        let names =
+            ["x-hmxmroriginalrecipient", "x-original-to", "delivered-to", "x-rcpt-to", "to"];
         let named = names.iter().find_map(|name| {
             let field = original?.header(name)?;
             let all: Vec<String> = field.split(',').filter_map(mailbox).collect();

@@ -80,6 +80,17 @@ pub fn mailbox(field: &str) -> Option<String> {
     (fits && named && (quoted || local.chars().all(sound))).then(|| bare.to_owned())
 }
 
+/// What became of the letter to one recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// Given up.
+    Failed,
+    /// Still being tried.
+    Delayed,
+    /// Delivered, relayed or expanded: all is well as far as is known.
+    Delivered,
+}
+
 /// An enhanced status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Status(pub u8, pub u16, pub u16);
