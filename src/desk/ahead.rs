@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::book::contact::{Day, Moment};
-use crate::book::set::ContactSet;
 use crate::cadence::plan::Plan;
 use crate::control::Failure;
 use crate::desk::dayplan::Due;
@@ -23,7 +22,7 @@ impl Keeper {
     /// When a view cannot be evaluated, or the day is too far away.
     pub fn plan_ahead(&self, today: Day, day: Day) -> Result<Plan, Failure> {
         if day < today {
-            return self.judge(day, &self.by_calendar(day), true, &ContactSet::new());
+            return self.judge(day, &self.by_calendar(day), true, None);
         }
         if day.since(today) > i32::from(DAYS_MAX) {
             let fix = "ask for a day within the next ten years";
