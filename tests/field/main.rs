@@ -1,0 +1,14 @@
+//! The rules of the field guide and the promises of DESIGN §1, played with the real binary on the
+//! shipped configuration: a rehearsal clock, letters as files, pixels and unsubscribes over HTTP.
+//! One file per behaviour; `stage` sets the scene.
+
+mod calendar;
+mod cap;
+mod changes;
+mod contract;
+mod exclusion;
+mod missed;
+mod placing;
+mod reading;
+mod signals;
+mod stage;
