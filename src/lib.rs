@@ -43,19 +43,19 @@ pub mod letter {
     pub mod name;
     pub mod template_file;
     pub mod template;
+    pub mod speech;
     pub mod lint;
     pub mod variant;
     pub mod token;
     pub mod compose;
 }
 
-/// And then: what replies mean, who opened, the one vocabulary of events, rules and reports.
+/// And then: what replies mean, who opened, the one vocabulary of events, rules.
 pub mod feedback {
     pub mod verdict;
     pub mod open;
     pub mod entry;
     pub mod rule;
-    pub mod report;
 }
 
 pub mod typed;
