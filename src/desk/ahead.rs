@@ -26,7 +26,7 @@ impl Keeper {
     /// When a view cannot be evaluated.
     pub fn plan_ahead(&self, today: Day, day: Day) -> Result<Plan, Failure> {
         if day < today {
-            return self.judge(day, &self.by_calendar(day), true, &ContactSet::new());
+            return self.judge_past(day);
         }
         let first = self.due(today);
         if day == today {
@@ -61,14 +61,24 @@ impl Keeper {
         Ok(Plan::default())
     }
 
-    /// The rounds that fall due on a day, with everybody who holds the tag by then.
+    /// A past day that was never opened: today's book, without the letters that came after it.
+    fn judge_past(&self, day: Day) -> Result<Plan, Failure> {
+        let contacts = &self.store.state().contacts;
+        let before = |last: &[u16]| -> Vec<u16> {
+            last.iter().map(|last| if *last < day.0 { *last } else { 0 }).collect()
+        };
+        let (last, last_silent) = (before(&contacts.last), before(&contacts.last_silent));
+        self.judge_with(day, &self.by_calendar(day), (&last, &last_silent))
+    }
+
+    /// The rounds that fall due on a day, with everybody who holds the tag now.
     #[must_use]
     pub fn by_calendar(&self, day: Day) -> Vec<Due> {
         let due = self.config.cadence.due(day);
         let state = self.store.state();
         let rounds = state.tags.iter().filter_map(|tag| {
             let batch = tag.batch.as_ref().filter(|b| due.contains(&(b.kind, b.no)))?;
-            let targets = state.members_by(tag.id, day);
+            let targets = state.members(tag.id)?.clone();
             Some(Due { tag: tag.id, kind: batch.kind, due: day, targets })
         });
         rounds.filter(|round| !round.targets.is_empty()).collect()

@@ -9,6 +9,8 @@ mod contract;
 mod exclusion;
 mod missed;
 mod placing;
+mod post;
 mod reading;
+mod relay;
 mod signals;
 mod stage;

@@ -12,6 +12,8 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use mail_parser::MessageParser;
 use serde_json::Value;
 
+use crate::post::Post;
+
 /// The audience of English-speaking dealers.
 pub(crate) const EN: &str = "英语-工程设备经销商";
 /// The audience of French-speaking dealers.
@@ -25,6 +27,7 @@ pub(crate) struct Stage {
     dir: tempfile::TempDir,
     config: PathBuf,
     daemon: Option<(Child, BufReader<ChildStderr>)>,
+    post: Option<Post>,
 }
 
 /// One letter as its recipient has it.
@@ -71,7 +74,7 @@ impl Stage {
     }
 
     fn with(config: PathBuf, dir: tempfile::TempDir) -> Self {
-        let stage = Self { dir, config, daemon: None };
+        let stage = Self { dir, config, daemon: None, post: None };
         stage.ask(&["init"]);
         stage
     }
@@ -81,6 +84,27 @@ impl Stage {
         let mut stage = Self::new();
         stage.start(at);
         stage
+    }
+
+    /// A fresh store whose daemon runs since `at` and hands its letters to a mail server.
+    pub(crate) fn relayed(at: &str) -> (Self, Post) {
+        let mut stage = Self::with_own_config();
+        let post = Post::open();
+        let relay = format!(
+            "transport = \"relay\"\n[[relay]]\nhost = \"127.0.0.1\"\nport = {}\nsink = true\n",
+            post.port
+        );
+        stage.rewrite("transport = \"maildir\"\n", &relay);
+        stage.post = Some(post.clone());
+        stage.start(at);
+        (stage, post)
+    }
+
+    /// Puts other words into the configuration.
+    pub(crate) fn rewrite(&self, words: &str, others: &str) {
+        let text = fs::read_to_string(&self.config).unwrap();
+        assert!(text.contains(words), "{words}");
+        fs::write(&self.config, text.replace(words, others)).unwrap();
     }
 
     /// Where everything is.
@@ -224,8 +248,9 @@ impl Stage {
     /// The letters that have left so far, by recipient.
     pub(crate) fn letters(&self) -> Vec<Letter> {
         let files = self.dir().join("store/maildir/new").read_dir().into_iter().flatten();
-        let mut letters: Vec<Letter> =
-            files.map(|file| letter(&fs::read(file.unwrap().path()).unwrap())).collect();
+        let files = files.map(|file| fs::read(file.unwrap().path()).unwrap());
+        let posted = self.post.iter().flat_map(Post::kept);
+        let mut letters: Vec<Letter> = files.chain(posted).map(|bytes| letter(&bytes)).collect();
         letters.sort_by(|a, b| a.to.cmp(&b.to));
         letters
     }
