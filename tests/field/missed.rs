@@ -15,9 +15,12 @@ fn a_week_of_missed_days_is_made_up_oldest_first_within_caps() {
     stage.start("2024-09-11 07:00");
     stage.to("2024-09-11 12:00");
     let first: Vec<String> = stage.letters().into_iter().map(|letter| letter.to).collect();
-    let expected: Vec<String> =
-        (people(401..=408, "acme.example") + &people(501..=508, "acme.example")
-            + &people(601..=604, "acme.example")).lines().map(Into::into).collect();
+    let expected: Vec<String> = (people(401..=408, "acme.example")
+        + &people(501..=508, "acme.example")
+        + &people(601..=604, "acme.example"))
+        .lines()
+        .map(Into::into)
+        .collect();
     assert_eq!(first, expected);
     for (address, day, reason) in [
         ("p201@acme.example", "2024-09-11", "not-due"),

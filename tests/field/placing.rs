@@ -8,11 +8,13 @@ fn fifty_eight_addresses_spread_as_the_guide_has_it() {
     let from = format!("{FR}-营销05");
     let summary = stage.import(&people(1..=58, "grande.example"), &["--tag", &from, "--spread"]);
     assert_eq!((&summary["rows"], &summary["new"]), (&58.into(), &58.into()), "{summary}");
-    let table = [(5, 1..=10), (6, 11..=20), (7, 21..=30), (8, 31..=40), (9, 41..=50), (10, 51..=58)];
+    let table =
+        [(5, 1..=10), (6, 11..=20), (7, 21..=30), (8, 31..=40), (9, 41..=50), (10, 51..=58)];
     assert_eq!(summary["placed"].as_object().unwrap().len(), table.len(), "{summary}");
     for (no, ranks) in table {
         let tag = format!("{FR}-营销{no:02}");
-        let expected: Vec<String> = people(ranks, "grande.example").lines().map(Into::into).collect();
+        let expected: Vec<String> =
+            people(ranks, "grande.example").lines().map(Into::into).collect();
         assert_eq!(stage.holders(&tag), expected, "{tag}");
         assert_eq!(summary["placed"][&tag], expected.len(), "{summary}");
     }
@@ -32,7 +34,8 @@ fn a_higher_cap_takes_the_next_ranks() {
             (&10.into(), &known.into(), &over.into()),
             "{summary}"
         );
-        let expected: Vec<String> = people(took, "grande.example").lines().map(Into::into).collect();
+        let expected: Vec<String> =
+            people(took, "grande.example").lines().map(Into::into).collect();
         assert_eq!(stage.holders(&tag), expected, "{tag}");
     }
 }

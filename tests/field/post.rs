@@ -82,7 +82,10 @@ impl Post {
                         None => return,
                     }
                 }
-                "QUIT" => return drop(say("221 2.0.0 bye")),
+                "QUIT" => {
+                    say("221 2.0.0 bye");
+                    return;
+                }
                 _ => say("250 2.0.0 ok"),
             };
             if !said {

@@ -42,9 +42,8 @@ fn who_opens_is_a_reader_from_monday_on() {
     }
     let silent = stage.lines(&["plan", "--date", "2024-10-21", "--list"]);
     let hers = silent.iter().filter(|line| line["address"] == ANN);
-    let hers: Vec<(&str, Option<&str>)> = hers
-        .map(|line| (line["batch"].as_str().unwrap(), line["reason"].as_str()))
-        .collect();
+    let hers: Vec<(&str, Option<&str>)> =
+        hers.map(|line| (line["batch"].as_str().unwrap(), line["reason"].as_str())).collect();
     let (silent, reading) = (format!("{EN}-营销21"), format!("{EN}-阅读01"));
     assert_eq!(hers, [(&*silent, Some("view:阅读客户")), (&*reading, None)]);
     let shown = stage.ask(&["show", ANN]);
