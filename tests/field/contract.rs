@@ -1,4 +1,4 @@
-//! The contract that scripts rely on: keys, exit codes, clocks.
+//! The contract that scripts rely on: keys, exit codes, flags.
 
 use serde_json::Value;
 
@@ -95,19 +95,6 @@ fn a_failed_command_says_what_and_how_to_mend_it() {
             assert!(!error[key].as_str().unwrap().is_empty(), "{words:?}: {value}");
         }
     }
-}
-
-#[test]
-fn a_store_knows_one_kind_of_clock() {
-    let mut stage = Stage::running("2024-09-05 07:00");
-    stage.import("ann@acme.example", &["--tag", &format!("{EN}-营销05")]);
-    stage.to("2024-09-05 09:00");
-    stage.stop();
-    let (code, refused) = stage.try_ask(&["run"]);
-    assert_eq!((code, &refused["error"]["code"]), (78, &78.into()), "{refused}");
-    // Commands take the rehearsal's last instant for now.
-    assert_eq!(stage.ask(&["status"])["date"], "2024-09-05");
-    assert_eq!(stage.ask(&["plan"])["date"], "2024-09-05");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 //! shipped configuration: a rehearsal clock, letters as files, pixels and unsubscribes over HTTP.
 //! One file per behaviour; `stage` sets the scene.
 
+mod batches;
 mod calendar;
 mod cap;
 mod changes;
+mod clocks;
 mod contract;
 mod exclusion;
 mod missed;

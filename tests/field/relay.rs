@@ -107,3 +107,48 @@ fn who_is_to_come_later_gets_her_letter_once() {
     assert_eq!(end, ["accepted", "claimed", "deferred", "claimed"]);
     stage.is_clean();
 }
+
+#[test]
+fn a_place_that_becomes_free_is_filled_again() {
+    let (stage, post) = Stage::relayed("2024-09-05 07:00");
+    let all = people(1..=30, "acme.example");
+    stage.import(&all, &["--tag", &format!("{EN}-营销05"), "--cap", "0"]);
+    let (asked, go) = post.wait("p007@acme.example");
+    let mut clock = stage.command(&["clock", "--to", "2024-09-05T09:00:00+08:00"]);
+    let mut clock = clock.stdout(Stdio::null()).spawn().unwrap();
+    asked.recv().unwrap();
+    stage.ask(&["suppress", "p007@acme.example", "--reason", "asked by phone"]);
+    go.send(()).unwrap();
+    assert!(clock.wait().unwrap().success());
+    let to: Vec<String> = stage.letters().into_iter().map(|letter| letter.to).collect();
+    let mut expected: Vec<&str> = all.lines().take(21).collect();
+    expected.retain(|one| *one != "p007@acme.example");
+    assert_eq!(to, expected);
+    stage.to("2024-09-06 09:00");
+    assert_eq!(stage.letters().len(), 29);
+    stage.is_clean();
+}
+
+#[test]
+fn a_stop_lets_conversations_end_and_the_rest_goes_later() {
+    let (mut stage, post) = Stage::relayed("2024-09-05 07:00");
+    let all = people(1..=20, "acme.example");
+    stage.import(&all, &["--tag", &format!("{EN}-营销05"), "--cap", "0"]);
+    let (asked, go) = post.wait("p001@acme.example");
+    let mut clock = stage.command(&["clock", "--to", "2024-09-05T09:00:00+08:00"]);
+    let mut clock = clock.stdout(Stdio::null()).spawn().unwrap();
+    asked.recv().unwrap();
+    stage.signal("TERM");
+    go.send(()).unwrap();
+    assert!(stage.ended().success());
+    // The daemon it had asked is gone.
+    clock.wait().unwrap();
+    assert!(stage.letters().iter().any(|letter| letter.to == "p001@acme.example"));
+    let status = stage.ask(&["status"]);
+    assert_eq!(status["unknown"], 0, "{status}");
+    stage.start("2024-09-05 10:00");
+    stage.to("2024-09-05 11:00");
+    let to: Vec<String> = stage.letters().into_iter().map(|letter| letter.to).collect();
+    assert_eq!(to, all.lines().collect::<Vec<_>>(), "each of them once");
+    stage.is_clean();
+}

@@ -127,7 +127,16 @@ impl Stage {
 
     /// Starts the daemon; it runs when this returns.
     pub(crate) fn start(&mut self, at: &str) {
-        let mut child = self.command(&["run", "--clock", &instant(at)]).spawn().unwrap();
+        self.start_with(&["run", "--clock", &instant(at)]);
+    }
+
+    /// Starts the daemon on the real clock.
+    pub(crate) fn start_really(&mut self) {
+        self.start_with(&["run"]);
+    }
+
+    fn start_with(&mut self, words: &[&str]) {
+        let mut child = self.command(words).spawn().unwrap();
         let told = BufReader::new(child.stderr.take().unwrap());
         let socket = self.dir().join("store/control.sock");
         while UnixStream::connect(&socket).is_err() {
