@@ -229,8 +229,9 @@ impl Keeper {
         plan
     }
 
-    /// Judges everybody who is not judged yet, and those whose reason may have passed; with `open`
-    /// false, whoever is still queued stops at the window.
+    /// Judges everybody who is not judged yet, and those whose reason may have passed. With `open`
+    /// false the day is over: whoever was stopped keeps the reason, whoever is still queued stops at
+    /// the window.
     fn refresh(&mut self, now: Moment, open: bool) -> Result<(), Failure> {
         let Some(mut day) = self.day.take() else { return Ok(()) };
         if !open {
@@ -244,7 +245,7 @@ impl Keeper {
             let round = day.rounds.iter().find(|r| r.tag == due.tag && r.due == due.due);
             let Some(round) = round else { continue };
             let mut settled = round.send.and(&done.or(&day.queued));
-            for (_, who) in round.outcomes.iter().filter(|(reason, _)| !revisable(reason)) {
+            for (_, who) in round.outcomes.iter().filter(|(why, _)| !(open && why.carries())) {
                 settled.add(who);
             }
             due.targets.subtract(&settled);
@@ -489,9 +490,4 @@ struct Seen<'a> {
     exclusions: Vec<(String, ContactSet)>,
     closed: ContactSet,
     audience_left: Option<(u16, u32)>,
-}
-
-/// Whether a reason may pass while the day lasts.
-fn revisable(reason: &Reason) -> bool {
-    reason.carries()
 }

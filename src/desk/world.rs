@@ -76,6 +76,19 @@ impl<'a> World<'a> {
         world
     }
 
+    /// A past day that was never lived through: today's book, without the letters that came after.
+    #[must_use]
+    pub fn past(keeper: &'a Keeper, day: Day) -> Self {
+        let mut world = Self::new(keeper, day, Shares::default());
+        world.carried.clear();
+        for last in world.last.iter_mut().chain(&mut world.last_silent) {
+            if *last > day.0 {
+                *last = 0;
+            }
+        }
+        world
+    }
+
     /// The day that is planned next.
     #[must_use]
     pub fn day(&self) -> Day {
