@@ -24,6 +24,7 @@ use crate::net::dispatch::Dispatch;
 use crate::net::http::{self, Endpoint, Hit};
 use crate::net::smtp::Envelope;
 use crate::office::{Errand, Office};
+use crate::postbox;
 use crate::socket::{self, Ask, Call};
 use crate::ways::{bounds, listen, ways};
 
@@ -154,6 +155,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let control = socket::bind(&path)?;
     let endpoint = Endpoint::new(Arc::clone(&keeper.keys), hits, http::Limits::default());
     let public = tokio::spawn(http::serve(listener, Arc::new(endpoint), quit.clone()));
+    postbox::start(config.inbound.maildir.as_deref(), &calls, &quit);
     let operators = tokio::spawn(socket::serve(control, calls, quit.clone()));
 
     let stop_letters = CancellationToken::new();
@@ -163,15 +165,14 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let http = keeper.http;
     let office = Office::start(keeper)
         .map_err(|error| Failure::usage(71, format!("no thread: {error}"), "free some memory"))?;
-    let next = clock.now();
     let mut daemon = Daemon {
         options,
         config,
+        next: clock.now(),
         clock,
         office,
         dispatch,
         moving: moving.clone(),
-        next,
         step: None,
         imports: HashMap::new(),
     };
@@ -279,8 +280,10 @@ impl Daemon {
                     _ => false,
                 };
                 let order = if paused { Request::Resume {} } else { Request::Pause {} };
-                let answer = self.ask(order, "signal").await;
-                info!(?answer, "USR2");
+                match self.ask(order, "signal").await {
+                    Answer::One(state) => info!(%state, "USR2"),
+                    answer => error!(?answer, "USR2"),
+                }
             }
             Event::Moved | Event::Due | Event::Stop => (),
         }

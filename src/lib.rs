@@ -35,6 +35,7 @@ pub mod cadence {
     pub mod sheet;
     pub mod rows;
     pub mod intake;
+    pub mod reason;
     pub mod plan;
 }
 
@@ -43,19 +44,21 @@ pub mod letter {
     pub mod name;
     pub mod template_file;
     pub mod template;
+    pub mod speech;
     pub mod lint;
     pub mod variant;
     pub mod token;
     pub mod compose;
 }
 
-/// And then: what replies mean, who opened, the one vocabulary of events, rules and reports.
+/// And then: what replies mean, who opened, the one vocabulary of events, rules.
 pub mod feedback {
     pub mod verdict;
     pub mod open;
     pub mod entry;
+    pub mod timeline;
     pub mod rule;
-    pub mod report;
+    pub mod keyword;
 }
 
 /// What came in by mail: opened, understood, and whose letter it is about.
@@ -63,10 +66,13 @@ pub mod inbound {
     pub mod report;
     pub mod quote;
     pub mod mail;
+    pub mod phrases;
     pub mod cause;
     pub mod notice;
+    pub mod lines;
     pub mod bounce;
     pub mod date;
+    pub mod away;
     pub mod autoreply;
     pub mod wish;
     pub mod tongue;
@@ -75,6 +81,8 @@ pub mod inbound {
 }
 
 pub mod typed;
+pub mod rulefile;
+pub mod meaning;
 pub mod config;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
@@ -121,20 +129,26 @@ pub mod desk {
     pub mod letters;
     pub mod imports;
     pub mod orders;
+    pub mod world;
     pub mod ahead;
     pub mod rounds;
     pub mod tell;
     pub mod incoming;
+    pub mod effects;
+    pub mod inbox;
     pub mod answers;
 }
 
 pub mod ways;
+pub mod postbox;
 pub mod clock;
 pub mod office;
 pub mod daemon;
 
 /// The face: arguments, commands, and what they print.
 pub mod cli {
+    pub mod examples;
+    pub mod mailargs;
     pub mod args;
     pub mod render;
     pub mod backend;

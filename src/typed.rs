@@ -23,6 +23,10 @@ pub struct Sender {
     pub address: String,
     /// Where bounces go; absent: the From address.
     pub return_path: Option<String>,
+    /// Whether each letter gets a return path of its own, `local+TOKEN@domain`, by which its bounces
+    /// are known for sure (VERP); the mail system must deliver such addresses.
+    #[serde(default)]
+    pub verp: bool,
     /// A mailbox that takes unsubscribe mails (List-Unsubscribe mailto), if there is one.
     pub unsubscribe_mailto: Option<String>,
     /// Further fields for templates, as `sender.phone`.
@@ -115,6 +119,27 @@ fn default_weight() -> NonZeroU32 {
     NonZeroU32::MIN
 }
 
+/// What comes back by mail.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Inbound {
+    /// A Maildir that the daemon watches: what is in `new` is taken in and moved to `cur`.
+    pub maildir: Option<PathBuf>,
+    /// Whom a person's reply stops: `contact` or `company`.
+    pub reply_stops: ReplyStops,
+}
+
+/// Whom a person's reply stops until somebody decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplyStops {
+    /// Whoever wrote.
+    #[default]
+    Contact,
+    /// Everybody of the company.
+    Company,
+}
+
 /// The whole file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,6 +160,8 @@ pub struct Raw {
     #[serde(default)]
     pub exclude: RawExclude,
     #[serde(default)]
+    pub closed: Vec<RawClosed>,
+    #[serde(default)]
     pub company: RawCompany,
     #[serde(default = "default_templates")]
     pub templates: PathBuf,
@@ -147,6 +174,9 @@ pub struct Raw {
     pub relay: Vec<RelayConfig>,
     #[serde(default)]
     pub http: Http,
+    #[serde(default)]
+    pub inbound: Inbound,
+    pub rules: Option<PathBuf>,
     #[serde(default = "default_drain")]
     pub drain_seconds: u64,
 }
@@ -168,7 +198,24 @@ pub struct RawCadence {
     pub short_month: RawShortMonth,
     pub carry_days_max: u16,
     pub promote: String,
-    pub window: String,
+    pub window: RawWindow,
+    pub closed_days: Vec<String>,
+}
+
+/// The hours of every day, or of each weekday.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum RawWindow {
+    Daily(String),
+    Weekly(BTreeMap<String, String>),
+}
+
+/// One of `[[closed]]`: days on which a view's contacts are not written to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawClosed {
+    pub view: String,
+    pub days: Vec<String>,
 }
 
 impl Default for RawCadence {
@@ -179,7 +226,8 @@ impl Default for RawCadence {
             short_month: RawShortMonth::Skip,
             carry_days_max: 7,
             promote: "next-week".to_owned(),
-            window: "00:00-24:00".to_owned(),
+            window: RawWindow::Daily("00:00-24:00".to_owned()),
+            closed_days: Vec::new(),
         }
     }
 }
@@ -208,6 +256,9 @@ pub struct RawLimits {
     pub contact_gap_days_min: u16,
     pub silent_gap_days_min: u16,
     pub day_max: Option<u32>,
+    pub sender_day_max: Option<u32>,
+    pub audience_day_max: BTreeMap<String, u32>,
+    pub approve_above: Option<u32>,
 }
 
 impl Default for RawLimits {
@@ -218,6 +269,9 @@ impl Default for RawLimits {
             contact_gap_days_min: limits.contact_gap_days_min,
             silent_gap_days_min: limits.silent_gap_days_min,
             day_max: None,
+            sender_day_max: None,
+            audience_day_max: BTreeMap::new(),
+            approve_above: None,
         }
     }
 }

@@ -15,19 +15,20 @@ const HOMES: &[(&str, &[&str])] = &[
     ("mail_send::", &["net::smtp"]),
     ("hickory_resolver::", &["net::mx"]),
     ("governor::", &["net::throttle", "net::http"]),
+    ("whatlang::", &["letter::speech"]),
     ("minijinja::", &["letter::template"]),
     ("mail_builder::", &["letter::compose"]),
     ("mail_parser::", &["inbound::mail", "cli::stage"]),
     ("whatlang::", &["inbound::tongue"]),
-    ("regex_lite::", &["feedback::keyword"]),
+    ("regex_lite::", &["feedback::keyword", "rulefile"]),
     ("calamine::", &["cadence::sheet"]),
     ("zip::", &["cadence::sheet"]),
     ("encoding_rs::", &["cadence::decode"]),
     ("psl::", &["book::company"]),
     ("roaring::", &["book::set"]),
-    ("serde::", &["cadence::json", "letter::template", "typed", "control", "cli::"]),
+    ("serde::", &["cadence::json", "letter::template", "typed", "rulefile", "control", "cli::"]),
     ("clap::", &["cli::"]),
-    ("tokio::", &["net::", "socket", "ways", "office", "daemon", "cli::"]),
+    ("tokio::", &["net::", "socket", "ways", "postbox", "office", "daemon", "cli::"]),
 ];
 const LINES_MAX: usize = 500;
 

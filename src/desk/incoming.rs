@@ -1,15 +1,14 @@
-//! Mail that came in: what it is, which letter it is about, and what is done about it.
+//! Mail that came in, as it is told: one line per message (issue 6, "The contract").
 
 use serde_json::{Value, json};
 
-use crate::feedback::entry::AutoKind;
-use crate::feedback::verdict::Class;
+use crate::desk::tell::{auto_word, class_word};
 use crate::inbound::bounce::Recipient;
 use crate::inbound::reading::Reading;
 
 /// The contract's line of one message.
 #[must_use]
-pub fn line(file: &str, reading: &Reading, letter: Option<Value>) -> Value {
+pub fn line(file: &str, reading: &Reading, letter: Option<&Value>) -> Value {
     let told = reading.recipients.iter().map(recipient);
     let named = reading.addresses.iter().map(|address| {
         json!({
@@ -25,6 +24,15 @@ pub fn line(file: &str, reading: &Reading, letter: Option<Value>) -> Value {
         "feedback": reading.feedback,
         "language": reading.language,
         "reason": reason(reading),
+    })
+}
+
+/// The line of a message that says nothing to us.
+#[must_use]
+pub fn other(file: &str, reason: &str) -> Value {
+    json!({
+        "file": file, "kind": "other", "letter": null, "recipients": [], "feedback": null,
+        "language": null, "reason": reason,
     })
 }
 
@@ -45,36 +53,5 @@ fn reason(reading: &Reading) -> String {
             let until = auto.until.map_or_else(String::new, |day| format!(" until {day}"));
             format!("{}{until}, by {}", auto_word(auto.kind), auto.sign)
         }
-    }
-}
-
-/// A kind of auto-reply as it is shown.
-#[must_use]
-pub fn auto_word(kind: AutoKind) -> &'static str {
-    match kind {
-        AutoKind::Vacation => "vacation",
-        AutoKind::Left => "left",
-        AutoKind::Ticket => "ticket",
-        AutoKind::Other => "auto-reply",
-    }
-}
-
-/// A class of trouble as it is shown (DESIGN §8).
-#[must_use]
-pub fn class_word(class: Class) -> &'static str {
-    match class {
-        Class::InvalidRecipient => "invalid-recipient",
-        Class::Inactive => "inactive",
-        Class::BadDomain => "bad-domain",
-        Class::Quota => "quota",
-        Class::Rate => "rate",
-        Class::Greylist => "greylist",
-        Class::Policy => "policy",
-        Class::Spam => "spam",
-        Class::Auth => "auth",
-        Class::Message => "message",
-        Class::Network => "network",
-        Class::Protocol => "protocol",
-        Class::Other => "other",
     }
 }

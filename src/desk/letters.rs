@@ -6,7 +6,7 @@ use chrono::TimeZone;
 
 use crate::book::contact::{Contact, ContactId, Moment};
 use crate::book::tag::BatchTag;
-use crate::cadence::plan::Reason;
+use crate::cadence::reason::Reason;
 use crate::control::Failure;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{Cause, LetterId, Target, Via, What};
@@ -120,14 +120,22 @@ impl Keeper {
             letter,
             attempt,
             to: contact.address.as_str().to_owned(),
-            return_path: self.return_path(),
+            return_path: self.return_path(letter),
             message,
         }))
     }
 
-    fn return_path(&self) -> String {
+    /// Where a letter's bounces go: with VERP an address that nobody else's bounces go to.
+    fn return_path(&self, letter: LetterId) -> String {
         let sender = &self.config.sender;
-        sender.return_path.clone().unwrap_or_else(|| sender.address.clone())
+        let path = sender.return_path.as_ref().unwrap_or(&sender.address);
+        match path.rsplit_once('@') {
+            Some((local, domain)) if sender.verp => {
+                let token = self.keys.sign_mail(TokenKind::Bounce, letter.to_bytes());
+                format!("{local}+{token}@{domain}")
+            }
+            _ => path.clone(),
+        }
     }
 
     fn bytes(
@@ -217,7 +225,8 @@ impl Keeper {
             day: self.day_of(now),
             limits: &self.config.limits,
             excluded: self.excluded(batch.kind, letter.contact)?,
-            open: self.is_open(now),
+            open: self.is_open(now) && !self.is_closed_for(letter.contact, now)?,
+            held: self.store.state().held.contains(&letter.tag),
             template,
             rehearsal: self.rehearsal,
         };
@@ -235,6 +244,11 @@ impl Keeper {
                 Ok(Err(refusal.text()))
             }
         }
+    }
+
+    fn is_closed_for(&self, contact: ContactId, now: Moment) -> Result<bool, Failure> {
+        let only = std::iter::once(contact).collect();
+        Ok(!self.closed_on(self.day_of(now), &only)?.is_empty())
     }
 
     fn keep_template(&mut self, hash: u64, now: Moment) -> Result<(), Failure> {
@@ -386,7 +400,11 @@ impl Keeper {
         Ok(())
     }
 
-    fn give_rule_tag(
+    /// Gives a tag in the name of a rule; once is enough.
+    ///
+    /// # Errors
+    /// When there is no such tag, or the store fails.
+    pub fn give_rule_tag(
         &mut self,
         contact: ContactId,
         name: &str,
@@ -405,7 +423,8 @@ impl Keeper {
     }
 
     /// Whether the token of a letter is about a contact and a batch of this store.
-    fn is_letter(&self, letter: LetterId) -> bool {
+    #[must_use]
+    pub fn is_letter(&self, letter: LetterId) -> bool {
         let state = self.store.state();
         letter.contact.0 < state.contacts.len() && state.tag(letter.tag).is_some()
     }

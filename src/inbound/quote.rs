@@ -115,7 +115,8 @@ fn heads_quotation(line: &str, next: &str) -> bool {
     let lower = line.to_lowercase();
     let ends = |text: &str| {
         let text = text.to_lowercase();
-        WROTE.iter().any(|word| text.trim_end_matches([' ', '\u{a0}']).ends_with(word))
+        let text = text.trim_end_matches([' ', '\u{a0}']);
+        text.ends_with([':', '：']) && WROTE.iter().any(|word| text.contains(word))
     };
     let has_date = |text: &str| text.chars().filter(char::is_ascii_digit).count() >= 4;
     if lower.len() < 200 && ends(line) && (has_date(line) || line.contains('@')) {
@@ -144,40 +145,33 @@ fn heads_quotation(line: &str, next: &str) -> bool {
 
 const OPENS: &[&str] = &["on ", "am ", "le ", "el ", "il ", "em ", "op ", "den ", "在", "dnia "];
 
-/// The word before the colon above a quotation.
+/// The verb in the line above a quotation, which ends in a colon.
 const WROTE: &[&str] = &[
-    "wrote:",
-    "writes:",
-    "schrieb:",
-    "a écrit :",
-    "a écrit:",
-    "escribió:",
-    "ha scritto:",
-    "escreveu:",
-    "schreef:",
-    "skrev:",
-    "kirjoitti:",
-    "napisał(a):",
-    "napisał:",
-    "napsal(a):",
-    "napsal:",
-    "írta:",
-    "a scris:",
-    "написал:",
-    "написал(а):",
-    "пишет:",
-    "yazdı:",
-    "写道：",
-    "写道:",
-    "寫道：",
-    "寫道:",
-    "のメール:",
-    "書きました:",
-    "작성:",
-    "đã viết:",
-    "menulis:",
-    "كتب:",
-    "schrieb am",
+    "wrote",
+    "writes",
+    "schrieb",
+    "a écrit",
+    "escribió",
+    "ha scritto",
+    "escreveu",
+    "schreef",
+    "skrev",
+    "kirjoitti",
+    "napisał",
+    "napsal",
+    "írta",
+    "a scris",
+    "написал",
+    "пишет",
+    "yazdı",
+    "写道",
+    "寫道",
+    "のメール",
+    "書きました",
+    "작성",
+    "đã viết",
+    "menulis",
+    "كتب",
 ];
 
 const ORIGINALS: &[&str] = &[

@@ -35,7 +35,6 @@ fn short(lang: Lang) -> Option<&'static str> {
 }
 
 /// The languages of business letters; among all that the library knows, short ones drown.
-
 const CODES: &[(Lang, &str)] = &[
     (Lang::Ara, "ar"),
     (Lang::Bel, "be"),
