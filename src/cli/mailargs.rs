@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 /// One of them.
 #[derive(Debug, Subcommand)]
@@ -83,7 +83,8 @@ pub enum InboxWhat {
 
 /// `inbox done`.
 #[derive(Args, Debug)]
-#[group(id = "decision", required = true, multiple = false)]
+#[group(skip)]
+#[command(group(ArgGroup::new("decision").required(true)))]
 pub struct DoneArgs {
     /// Whom
     pub address: String,

@@ -65,7 +65,7 @@ impl Keeper {
             None => None,
         };
         let line = incoming::line(file, &reading, about.as_ref());
-        let hash = fingerprint(&mail);
+        let hash = fingerprint(&mail, letter);
         let incoming = Incoming { mail: &mail, reading: &reading, letter, hash, now };
         match how {
             Taking::Explain => Ok(line),
@@ -419,12 +419,14 @@ fn own_subject(subject: &str) -> &str {
     if answers { "" } else { subject }
 }
 
-/// The same for the same message, whatever way it came.
-fn fingerprint(mail: &Mail) -> u64 {
+/// The same for the same message, whatever way it came; a copy without our token is another one, so
+/// that nobody hides a true report behind a forged one.
+fn fingerprint(mail: &Mail, letter: Option<LetterId>) -> u64 {
     let id = mail.header("message-id").unwrap_or_default();
     let date = mail.header("date").unwrap_or_default();
     let parts = [id, date, &mail.from, &mail.subject, &mail.text];
     let status = mail.status_parts.iter().chain(&mail.feedback_parts).map(String::as_str);
-    let all: Vec<&str> = parts.into_iter().chain(status).collect();
+    let letter = letter.map_or_else(String::new, |letter| letter.to_string());
+    let all: Vec<&str> = parts.into_iter().chain(status).chain([letter.as_str()]).collect();
     xxhash_rust::xxh3::xxh3_64(all.join("\0").as_bytes())
 }
