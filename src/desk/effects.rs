@@ -12,6 +12,7 @@ use crate::desk::incoming;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{By, Cause, LetterId, Target, Via, What};
 use crate::feedback::keyword::{Happening, Rule, When};
+use crate::feedback::open::OpenClass;
 use crate::inbound::bounce::Recipient;
 use crate::inbound::clue::{self, Way};
 use crate::inbound::mail::{Mail, MailError, clipped};
@@ -33,6 +34,14 @@ struct Incoming<'a> {
     /// Tells the same message when it comes again.
     hash: u64,
     now: Moment,
+}
+
+/// What rules are asked about.
+struct Heard<'a> {
+    when: When,
+    text: &'a str,
+    times: u32,
+    reading: Option<&'a Reading>,
 }
 
 impl Keeper {
@@ -96,7 +105,8 @@ impl Keeper {
         let rules = match happening {
             None => Vec::new(),
             Some(when) => {
-                let firing = self.firing(contact, when, &text, incoming.reading)?;
+                let heard = Heard { when, text: &text, times: 1, reading: Some(incoming.reading) };
+                let firing = self.firing(contact, &heard)?;
                 firing.iter().map(told).collect()
             }
         };
@@ -313,28 +323,24 @@ impl Keeper {
     }
 
     /// The rules that fire, in their order.
-    fn firing(
-        &self,
-        contact: Option<ContactId>,
-        when: When,
-        text: &str,
-        reading: &Reading,
-    ) -> Result<Vec<Rule>, Failure> {
+    fn firing(&self, contact: Option<ContactId>, heard: &Heard<'_>) -> Result<Vec<Rule>, Failure> {
         let only = contact.into_iter().collect();
         let mut views = Vec::new();
-        for rule in self.config.rules.iter().filter(|rule| rule.when == when) {
+        for rule in self.config.rules.iter().filter(|rule| rule.when == heard.when) {
             if let (Some(view), Some(contact)) = (&rule.view, contact) {
                 let inside = self.view(view, &only)?.contains(contact);
                 views.push((view.clone(), inside));
             }
         }
         let happening = Happening {
-            when,
-            text,
-            language: reading.language,
-            kind: reading.auto.as_ref().map(|auto| auto.kind),
-            hard: reading.recipients.iter().any(|one| one.hard),
-            times: 1,
+            when: heard.when,
+            text: heard.text,
+            language: heard.reading.and_then(|reading| reading.language),
+            kind: heard.reading.and_then(|reading| Some(reading.auto.as_ref()?.kind)),
+            hard: heard
+                .reading
+                .is_some_and(|reading| reading.recipients.iter().any(|one| one.hard)),
+            times: heard.times,
             in_view: &|name| views.iter().any(|(view, inside)| view == name && *inside),
         };
         Ok(self.config.rules.iter().filter(|rule| rule.fires(&happening)).cloned().collect())
@@ -348,8 +354,45 @@ impl Keeper {
         text: &str,
         incoming: &Incoming<'_>,
     ) -> Result<(), Failure> {
-        for rule in self.firing(Some(contact), when, text, incoming.reading)? {
+        let heard = Heard { when, text, times: 1, reading: Some(incoming.reading) };
+        for rule in self.firing(Some(contact), &heard)? {
             self.apply(contact, &rule, incoming.now)?;
+        }
+        Ok(())
+    }
+
+    /// Rules about how often somebody opened or clicked: called after each such entry of a person.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn fire_on_count(
+        &mut self,
+        contact: ContactId,
+        when: When,
+        now: Moment,
+    ) -> Result<(), Failure> {
+        if !self.config.rules.iter().any(|rule| rule.when == when) {
+            return Ok(());
+        }
+        let timeline = self.store.timeline(contact)?;
+        let human = |class: OpenClass| matches!(class, OpenClass::Human | OpenClass::ProxyHuman);
+        let count = timeline.iter().filter(|entry| match (&entry.what, when) {
+            (What::Opened { class, .. }, When::Opened)
+            | (What::Clicked { class, .. }, When::Clicked) => human(*class),
+            _ => false,
+        });
+        let times = u32::try_from(count.count()).unwrap_or(u32::MAX);
+        let heard = Heard { when, text: "", times, reading: None };
+        for rule in self.firing(Some(contact), &heard)? {
+            // It stays true with every further open: said and done once.
+            let done = timeline.iter().any(|entry| match &entry.what {
+                What::Tagged { by: By::Rule(name), .. }
+                | What::Noted { by: By::Rule(name), .. } => *name == rule.name,
+                _ => false,
+            });
+            if !done {
+                self.apply(contact, &rule, now)?;
+            }
         }
         Ok(())
     }

@@ -10,7 +10,8 @@ use crate::cadence::reason::Reason;
 use crate::control::Failure;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{Cause, LetterId, Target, Via, What};
-use crate::feedback::open::Fetch;
+use crate::feedback::keyword::When;
+use crate::feedback::open::{Fetch, OpenClass};
 use crate::feedback::verdict::{Verdict, next_attempt};
 use crate::letter::compose::{Envelope, Mailbox, compose};
 use crate::letter::template::{Template, Vars};
@@ -375,7 +376,12 @@ impl Keeper {
         let reason = reason.to_owned();
         let day = self.day_of(now);
         self.store.record(now, What::Opened { letter, class, reason, day })?;
-        Ok(())
+        match class {
+            OpenClass::Human | OpenClass::ProxyHuman => {
+                self.fire_on_count(letter.contact, When::Opened, now)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Somebody asked to be left alone; asking again changes nothing.
