@@ -73,7 +73,9 @@ pub mod store {
     pub mod snapshot;
     pub mod pages;
     pub mod site;
+    pub mod bundle;
     pub mod fresh;
+    pub mod writer;
     pub mod load;
     pub mod db;
     pub mod ledger;

@@ -141,7 +141,13 @@ impl Store {
 
     fn ask(&mut self, request: Request) -> Answer {
         let now = now(&self.keeper.store, self.clock);
-        self.keeper.answer(request, &self.who, now)
+        // What an import brought in, the next command shall not have to read back from the journal.
+        let imported = matches!(request, Request::ImportEnd { .. });
+        let answer = self.keeper.answer(request, &self.who, now);
+        if imported && let Err(error) = self.keeper.store.settle() {
+            return Answer::Failed(error.into());
+        }
+        answer
     }
 }
 

@@ -5,13 +5,15 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem::take;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::book::contact::Kind;
+use crate::book::contact::{Card, Kind};
 use crate::cadence::fault::Unreadable;
 use crate::cadence::rows::{Options, Row, Rows};
 use crate::cli::args::{ImportArgs, Mode, TagMode};
@@ -19,7 +21,7 @@ use crate::cli::backend::{Backend, account};
 use crate::control::{Answer, Failure, ImportBegin, ImportRow, Request};
 
 /// Rows of one stretch at most.
-const STRETCH_ROWS: usize = 2_000;
+const STRETCH_ROWS: usize = 4_000;
 /// Bytes of one stretch, more or less, at most: far below what the socket takes.
 const STRETCH_BYTES: usize = 2 * 1024 * 1024;
 
@@ -48,7 +50,7 @@ pub fn run(backend: &mut Backend, args: &ImportArgs) -> Result<Answer, Failure> 
     let verdicts = args.verdicts.as_deref().map(Verdicts::create).transpose()?;
     let rows = rows(bar.wrap_read(input), args)?;
     let mut course = Course { ask: &mut |request| backend.ask(request), verdicts, bar, rows: 0 };
-    let answer = course.run(begin(args), rows);
+    let answer = course.run(begin(args), stretches(rows));
     course.bar.finish_and_clear();
     answer
 }
@@ -85,11 +87,11 @@ fn wanted(row: Row) -> ImportRow {
             return ImportRow { line, fault: Some(fault.to_string()), ..ImportRow::default() };
         }
     };
-    let named = cells.card.fields().map(|(field, value)| (field.to_owned(), value.to_owned()));
     let kind = cells.kind.map(|kind| match kind {
         Kind::Precise => "precise".to_owned(),
         Kind::Ordinary => "ordinary".to_owned(),
     });
+    let Card { name, company, country, language, title, source, attributes } = cells.card;
     ImportRow {
         line,
         fault: None,
@@ -97,8 +99,13 @@ fn wanted(row: Row) -> ImportRow {
         kind,
         rank: cells.rank,
         tags: cells.tags,
-        fields: named.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
-        attributes: cells.card.attributes,
+        name,
+        company,
+        country,
+        language,
+        title,
+        source,
+        attributes,
     }
 }
 
@@ -122,10 +129,11 @@ fn begin(args: &ImportArgs) -> ImportBegin {
         mode: Some(mode.to_owned()),
         tags: tags.map(str::to_owned),
         force: args.force,
+        quiet: args.verdicts.is_none(),
     }
 }
 
-fn open(file: &Path) -> Result<(Box<dyn Read>, ProgressBar), Failure> {
+fn open(file: &Path) -> Result<(Box<dyn Read + Send>, ProgressBar), Failure> {
     if file.as_os_str() == "-" {
         let bar = ProgressBar::new_spinner();
         return Ok((Box::new(io::stdin()), styled(bar, "{spinner} {bytes} {msg}")));
@@ -151,6 +159,34 @@ fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     }
 }
 
+/// Reads on a thread of its own, one stretch ahead of what is being judged. It ends with the input,
+/// or when nobody wants another stretch.
+fn stretches(
+    rows: impl Iterator<Item = io::Result<Row>> + Send + 'static,
+) -> Receiver<io::Result<Vec<ImportRow>>> {
+    let (filled, stretches) = sync_channel(1);
+    std::thread::spawn(move || {
+        let mut stretch = Stretch::default();
+        for row in rows {
+            let row = match row {
+                Ok(row) => row,
+                Err(err) => {
+                    // What was read before the input failed is imported first.
+                    let _ = filled.send(Ok(stretch.rows)).and_then(|()| filled.send(Err(err)));
+                    return;
+                }
+            };
+            if stretch.push(wanted(row)) && filled.send(Ok(take(&mut stretch).rows)).is_err() {
+                return;
+            }
+        }
+        if !stretch.rows.is_empty() {
+            let _ = filled.send(Ok(stretch.rows));
+        }
+    });
+    stretches
+}
+
 /// One import under way.
 struct Course<'a> {
     ask: &'a mut dyn FnMut(Request) -> Answer,
@@ -163,21 +199,17 @@ impl Course<'_> {
     fn run(
         &mut self,
         begin: ImportBegin,
-        rows: impl Iterator<Item = io::Result<Row>>,
+        stretches: impl IntoIterator<Item = io::Result<Vec<ImportRow>>>,
     ) -> Result<Answer, Failure> {
         let started = Instant::now();
         let begun = self.order(Request::ImportBegin(begin))?;
         let import =
             begun.get("import").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
         let import = import.ok_or_else(|| strange("an import without a number", &begun))?;
-        let mut stretch = Stretch::default();
-        for row in rows {
-            let row = row.map_err(|err| unread("after the rows so far", &err))?;
-            if stretch.push(wanted(row)) {
-                self.send(import, &mut stretch)?;
-            }
+        for stretch in stretches {
+            let rows = stretch.map_err(|err| unread("after the rows so far", &err))?;
+            self.send(import, rows)?;
         }
-        self.send(import, &mut stretch)?;
         if let Some(verdicts) = &mut self.verdicts {
             verdicts.finish()?;
         }
@@ -189,12 +221,8 @@ impl Course<'_> {
         Ok(Answer::One(summary))
     }
 
-    /// Sends a stretch and leaves it empty; its verdicts are durable when this returns.
-    fn send(&mut self, import: u32, stretch: &mut Stretch) -> Result<(), Failure> {
-        let rows = std::mem::take(stretch).rows;
-        if rows.is_empty() {
-            return Ok(());
-        }
+    /// Sends a stretch; its verdicts are durable when this returns.
+    fn send(&mut self, import: u32, rows: Vec<ImportRow>) -> Result<(), Failure> {
         let named: Vec<(u64, String)> = match self.verdicts {
             Some(_) => rows.iter().map(|row| (row.line, row.address.clone())).collect(),
             None => Vec::new(),
@@ -237,9 +265,9 @@ struct Stretch {
 impl Stretch {
     /// Takes one more row; true when it is time to send.
     fn push(&mut self, row: ImportRow) -> bool {
-        let pairs = row.fields.iter().chain(&row.attributes);
-        let pairs: usize = pairs.map(|(key, value)| key.len() + value.len()).sum();
-        self.bytes += 64 + row.address.len() + pairs;
+        let pairs = row.attributes.iter().map(|(key, value)| key.len() + value.len());
+        let texts = [&row.address, &row.name, &row.company, &row.country, &row.title, &row.source];
+        self.bytes += 64 + texts.map(String::len).iter().sum::<usize>() + pairs.sum::<usize>();
         self.rows.push(row);
         self.rows.len() >= STRETCH_ROWS || self.bytes >= STRETCH_BYTES
     }
@@ -324,7 +352,7 @@ mod tests {
         assert_eq!(rows[0].address, "ann@acme.example");
         assert_eq!(rows[0].kind.as_deref(), Some("ordinary"));
         assert_eq!((rows[0].line, rows[0].rank), (2, Some(3)));
-        assert_eq!(rows[0].fields, [pair("name", "Ann"), pair("company", "Acme")]);
+        assert_eq!((rows[0].name.as_str(), rows[0].company.as_str()), ("Ann", "Acme"));
         assert_eq!(rows[0].attributes, [pair("城市", "Lyon")]);
         assert!(rows[1].line == 3 && rows[1].fault.is_some(), "{:?}", rows[1]);
     }
@@ -367,13 +395,13 @@ mod tests {
         let verdicts = Some(Verdicts::create(&path).unwrap());
         let bar = ProgressBar::hidden();
         let mut course = Course { ask: &mut ask, verdicts, bar: bar.clone(), rows: 0 };
-        let answer = course.run(ImportBegin::default(), (2..4102).map(row)).unwrap();
+        let answer = course.run(ImportBegin::default(), stretches((2..8102).map(row))).unwrap();
         let Answer::One(summary) = answer else { panic!("{answer:?}") };
         assert!(summary["seconds"].as_f64().unwrap() < 99.0);
-        assert_eq!(bar.message(), "4100 rows");
-        assert_eq!(asked, [2000, 2000, 100]);
+        assert_eq!(bar.message(), "8100 rows");
+        assert_eq!(asked, [4000, 4000, 100]);
         let text = std::fs::read_to_string(path).unwrap();
-        assert_eq!(text.lines().count(), 4101);
+        assert_eq!(text.lines().count(), 8101);
         assert!(text.starts_with("line,address,verdict,detail\n2,a2@b.example,new,\n"), "{text}");
     }
 
@@ -396,7 +424,8 @@ mod tests {
         };
         let mut course =
             Course { ask: &mut ask, verdicts: None, bar: ProgressBar::hidden(), rows: 0 };
-        let failure = course.run(ImportBegin::default(), std::iter::once(row(1))).unwrap_err();
+        let failure =
+            course.run(ImportBegin::default(), stretches(std::iter::once(row(1)))).unwrap_err();
         assert_eq!(failure.code, 74);
     }
 

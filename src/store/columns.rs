@@ -38,6 +38,14 @@ struct Numbered {
 }
 
 impl Numbered {
+    /// Makes room for `count` in all, and no more than that.
+    fn reserve(&mut self, count: usize) {
+        let more = count.saturating_sub(self.hashes.len());
+        self.hashes.reserve_exact(more);
+        let hashes = &self.hashes;
+        self.index.reserve(more, |n| hashes.get(*n as usize).map_or(0, |hash| hash.high));
+    }
+
     fn find(&self, hash: Hash96) -> Option<u32> {
         let is = |n: &u32| self.hashes.get(*n as usize) == Some(&hash);
         self.index.find(hash.high, is).copied()
@@ -106,6 +114,19 @@ impl Contacts {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Makes room for `count` contacts in all, and no more than that.
+    pub fn reserve(&mut self, count: u32) {
+        let more = count.saturating_sub(self.len()) as usize;
+        self.keys.reserve(count as usize);
+        self.company.reserve_exact(more);
+        self.rank.reserve_exact(more);
+        self.created.reserve_exact(more);
+        self.kind.reserve_exact(more);
+        self.last.reserve_exact(more);
+        self.last_silent.reserve_exact(more);
+        self.sibling.reserve_exact(more);
     }
 
     /// Whoever has this address hash.
@@ -224,6 +245,14 @@ impl Companies {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Makes room for `count` companies in all, and no more than that.
+    pub fn reserve(&mut self, count: u32) {
+        let more = count.saturating_sub(self.len()) as usize;
+        self.keys.reserve(count as usize);
+        self.ranks.reserve_exact(more);
+        self.newest.reserve_exact(more);
     }
 
     /// The company with this key's hash.

@@ -4,17 +4,19 @@
 //! [`Store::commit`] makes everything recorded since the last commit durable with one write and one
 //! sync. Only then may anybody be answered.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::book::address::Address;
 use crate::book::contact::{CompanyNo, Contact, ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::view::AddressLeaf;
 use crate::feedback::entry::{Entry, RoundRecord, What};
+use crate::store::bundle;
 use crate::store::fresh::{self, CONTACTS_PER_PAGE, EVENTS_PAGE, Fresh, NAMES_PER_PAGE, SET_CHUNK};
 use crate::store::journal::{Journal, Reader, TornTail};
 use crate::store::load;
@@ -22,14 +24,15 @@ use crate::store::pages::{Pages, PagesError};
 use crate::store::record::{self, Field};
 use crate::store::site::{self, StoreError};
 use crate::store::state::{State, stored_key};
+use crate::store::writer::Writer;
 
 /// sled's own cache; the pages that are asked for again and again are few.
-const SLED_CACHE_BYTES: u64 = 16 << 20;
+const SLED_CACHE_BYTES: u64 = 8 << 20;
 /// The memory is written when this much of it is fresh: bounds both RAM and the replay at a start.
 const FRESH_BYTES_MAX: usize = 8 << 20;
 /// And at the latest after so many entries.
 const FRESH_ENTRIES_MAX: u64 = 200_000;
-/// Decoded pages kept at hand.
+/// Pages of contacts kept at hand.
 const CACHED_PAGES_MAX: usize = 64;
 
 /// What was found at an open, for the log.
@@ -56,11 +59,12 @@ struct Watched {
 pub struct Store {
     dir: PathBuf,
     journal: Journal,
-    pages: Pages,
+    writer: Writer,
     state: State,
     fresh: Fresh,
     watched: Vec<Watched>,
-    cache: RefCell<HashMap<u32, Arc<Vec<Entry>>>>,
+    /// Pages of contacts that were asked about lately.
+    cache: RefCell<HashMap<u32, Vec<u8>>>,
     dirty: bool,
     _lock: File,
 }
@@ -109,7 +113,7 @@ impl Store {
         let mut store = Self {
             dir: dir.to_owned(),
             journal,
-            pages,
+            writer: Writer::new(pages),
             state,
             fresh: Fresh::default(),
             watched,
@@ -163,6 +167,7 @@ impl Store {
             return Ok(());
         }
         let seq = self.journal.commit()?;
+        self.writer.look()?;
         if self.is_full() { self.settle_to(seq) } else { Ok(()) }
     }
 
@@ -176,7 +181,7 @@ impl Store {
             let seq = self.journal.last();
             self.settle_to(seq)?;
         }
-        Ok(self.pages.flush()?)
+        Ok(self.writer.flush()?)
     }
 
     fn is_full(&self) -> bool {
@@ -184,24 +189,22 @@ impl Store {
     }
 
     fn settle_to(&mut self, seq: u64) -> Result<(), StoreError> {
-        let sets: Vec<(u64, ContactSet)> =
-            self.watched.iter().map(|watched| (watched.hash, watched.set.clone())).collect();
-        let mut changes = self.fresh.changes(seq, &self.state, &sets);
+        let sets: Vec<(u64, &ContactSet)> =
+            self.watched.iter().map(|watched| (watched.hash, &watched.set)).collect();
+        let mut blobs = self.fresh.of_state(&self.state, &sets);
         let mut hashes = Vec::new();
         self.watched.iter().map(|watched| watched.hash).collect::<Vec<_>>().put(&mut hashes);
-        changes.put(b"L", &hashes);
-        self.pages.write(changes, seq)?;
-        let touched = std::mem::take(&mut self.fresh);
+        blobs.push((b"L".to_vec(), hashes));
         let mut cache = self.cache.borrow_mut();
-        for page in touched.contacts.keys() {
+        for page in self.fresh.contacts.keys() {
             cache.remove(page);
         }
-        Ok(())
+        Ok(self.writer.begin(std::mem::take(&mut self.fresh), blobs, seq)?)
     }
 
     fn fold(&mut self, seq: u64, entry: &Entry) -> Result<(), StoreError> {
         self.state.apply(entry);
-        self.fresh.note(seq, entry, &self.state, &self.pages)?;
+        self.fresh.note(seq, entry, &self.state, self.writer.kept())?;
         if let What::Imported { contact, address, .. } = &entry.what {
             let key = stored_key(address);
             for (number, watched) in self.watched.iter_mut().enumerate() {
@@ -262,9 +265,7 @@ impl Store {
     /// # Errors
     /// When its page cannot be read.
     pub fn contact(&self, id: ContactId) -> Result<Option<Contact>, StoreError> {
-        let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
-        let page = self.page(id.0 / CONTACTS_PER_PAGE)?;
-        Ok(page.get(slot).and_then(as_contact))
+        Ok(self.first(id)?.as_ref().and_then(as_contact))
     }
 
     /// A company's key.
@@ -277,7 +278,7 @@ impl Store {
         if let Some(names) = self.fresh.names.get(&page) {
             return Ok(names.get(slot).cloned().unwrap_or_default());
         }
-        Ok(fresh::read_names(page, &self.pages)?.into_iter().nth(slot).unwrap_or_default())
+        Ok(self.writer.kept().name(page, slot)?.unwrap_or_default())
     }
 
     /// Calls `each` with every contact and its address, in id order.
@@ -287,8 +288,8 @@ impl Store {
     pub fn each_contact(&self, mut each: impl FnMut(ContactId, &str)) -> Result<(), StoreError> {
         for page in 0..self.state.contacts.len().div_ceil(CONTACTS_PER_PAGE) {
             let entries = match self.fresh.contacts.get(&page) {
-                Some(entries) => entries,
-                None => &fresh::read_contacts(page, &self.pages)?,
+                Some(bundle) => bundle.entries(),
+                None => self.writer.kept().contacts(page)?,
             };
             for entry in entries {
                 if let What::Imported { contact, address, .. } = &entry.what {
@@ -311,14 +312,17 @@ impl Store {
             events.extend(found.ok_or_else(|| PagesError::Damaged(format!("events {page}")))?);
             Ok::<(), PagesError>(())
         };
-        self.pages.scan(&fresh::name(b'e', page), 15, |_, bytes| take(&bytes))?;
-        for (_, bytes) in self.fresh.events.range((page, 0)..=(page, u16::MAX)) {
-            take(bytes)?;
+        let kept = self.writer.kept();
+        kept.pages.scan(&fresh::name(b'e', page), 15, |_, bytes| take(&bytes))?;
+        for fresh in kept.leaving.into_iter().chain([&self.fresh]) {
+            for (_, bytes) in fresh.events.range((page, 0)..=(page, u16::MAX)) {
+                take(bytes)?;
+            }
         }
+        // What is on its way to sled may be there already.
         events.sort_by_key(|(seq, _)| *seq);
-        let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
-        let first = self.page(id.0 / CONTACTS_PER_PAGE)?.get(slot).cloned();
-        let mut all: Vec<Entry> = first.into_iter().collect();
+        events.dedup_by_key(|(seq, _)| *seq);
+        let mut all: Vec<Entry> = self.first(id)?.into_iter().collect();
         all.extend(events.into_iter().map(|(_, entry)| entry));
         all.sort_by_key(|entry| entry.at);
         Ok(all)
@@ -329,31 +333,38 @@ impl Store {
     /// # Errors
     /// When its page cannot be read.
     pub fn closed_day(&self, day: Day) -> Result<Option<Vec<RoundRecord>>, StoreError> {
+        let kept = self.writer.kept();
         let bytes = match self.fresh.days.get(&day) {
-            Some(bytes) => Some(bytes.clone()),
-            None => self.pages.get(&fresh::day_name(day))?,
+            Some(bytes) => Some(Cow::Borrowed(bytes.as_slice())),
+            None => kept.day(day)?,
         };
         let Some(bytes) = bytes else { return Ok(None) };
-        match record::decode(&mut bytes.as_slice()) {
+        match record::decode(&mut &*bytes) {
             Ok(Entry { what: What::DayClosed { rounds, .. }, .. }) => Ok(Some(rounds)),
             _ => Err(PagesError::Damaged(format!("day {day}")).into()),
         }
     }
 
-    fn page(&self, page: u32) -> Result<Arc<Vec<Entry>>, StoreError> {
-        if let Some(entries) = self.fresh.contacts.get(&page) {
-            return Ok(Arc::new(entries.clone()));
+    /// The entry that made a contact.
+    fn first(&self, id: ContactId) -> Result<Option<Entry>, StoreError> {
+        if id.0 >= self.state.contacts.len() {
+            return Ok(None);
+        }
+        let page = id.0 / CONTACTS_PER_PAGE;
+        let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
+        if let Some(bundle) = self.fresh.contacts.get(&page) {
+            return Ok(bundle.get(slot));
         }
         let mut cache = self.cache.borrow_mut();
-        if let Some(entries) = cache.get(&page) {
-            return Ok(Arc::clone(entries));
-        }
-        if cache.len() >= CACHED_PAGES_MAX {
+        if cache.len() >= CACHED_PAGES_MAX && !cache.contains_key(&page) {
             cache.clear();
         }
-        let entries = Arc::new(fresh::read_contacts(page, &self.pages)?);
-        cache.insert(page, Arc::clone(&entries));
-        Ok(entries)
+        let records = match cache.entry(page) {
+            hash_map::Entry::Occupied(held) => held.into_mut(),
+            hash_map::Entry::Vacant(free) => free.insert(self.writer.kept().records(page)?),
+        };
+        let damaged = || PagesError::Damaged(format!("contacts {page}"));
+        Ok(Some(bundle::entry_at(records, slot).ok_or_else(damaged)?))
     }
 }
 

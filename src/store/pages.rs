@@ -12,7 +12,7 @@ use std::path::Path;
 /// Bytes of payload in one sled value.
 const SLICE_MAX: usize = 3_900;
 /// Version of everything stored under names; a store with another one is rebuilt.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const APPLIED: &[u8] = b"!applied";
 const OWNER: &[u8] = b"!owner";
 
@@ -28,13 +28,16 @@ pub enum PagesError {
     /// What was read is not what was written.
     #[error("sled holds a damaged value under {0}")]
     Damaged(String),
+    /// The system gives no thread to write with.
+    #[error("no thread to write the memory with: {0}")]
+    Thread(std::io::Error),
     /// Written by another version, or for another store.
     #[error("sled holds the memory of another store or version")]
     Foreign,
 }
 
 /// An open sled memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pages {
     db: sled::Db,
 }
@@ -43,6 +46,7 @@ pub struct Pages {
 #[derive(Debug, Default)]
 pub struct Changes {
     batch: sled::Batch,
+    cleared: Vec<(Vec<u8>, Vec<u8>)>,
     /// Bytes of payload so far.
     pub bytes: usize,
 }
@@ -69,6 +73,11 @@ impl Changes {
             value.extend_from_slice(slice);
             self.batch.insert(slice_key(name, at), value);
         }
+    }
+
+    /// Takes away everything named from `from` on and before `to`.
+    pub fn clear(&mut self, from: &[u8], to: &[u8]) {
+        self.cleared.push((from.to_vec(), to.to_vec()));
     }
 }
 
@@ -123,6 +132,11 @@ impl Pages {
     /// When sled cannot write (a full disk is sticky until the process ends).
     pub fn write(&self, changes: Changes, applied: u64) -> Result<(), PagesError> {
         let mut batch = changes.batch;
+        for (from, to) in changes.cleared {
+            let keys =
+                guarded(|| self.db.range(from..to).keys().collect::<sled::Result<Vec<_>>>())?;
+            keys.into_iter().for_each(|key| batch.remove(key));
+        }
         batch.insert(APPLIED, &applied.to_be_bytes());
         guarded(|| self.db.apply_batch(batch))
     }
