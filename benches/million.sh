@@ -30,21 +30,25 @@ tenth() { awk -v n="$1" -v d="$2" 'BEGIN { printf "%.1f", n / d }'; }
 bytes() { du -sb "$1" | cut -f 1; }
 memory() { awk -v key="$2:" '$1 == key { printf "%.1f MiB", $2 / 1024 }' "/proc/$1/status"; }
 
-# Runs a command, its answer thrown away; sets `took` (seconds) and `peak` (MiB).
+processor() { awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) * 1000 / hz }' "/proc/$1/stat"; }
+
+# Runs a command, its answer thrown away; sets `took` and `busy` (seconds) and `peak` (MiB).
 measure() {
-    read -r took peak < <(python3 - "$@" 3>&1 > /dev/null <<'PY'
+    read -r took busy peak < <(python3 - "$@" 3>&1 > /dev/null <<'PY'
 import os, resource, subprocess, sys, time
 began = time.monotonic()
 done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
 took = time.monotonic() - began
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-os.write(3, f"{took:.3f} {peak:.1f}\n".encode())
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+os.write(3, f"{took:.3f} {used.ru_utime + used.ru_stime:.3f} {used.ru_maxrss / 1024:.1f}\n".encode())
 sys.exit(done.returncode)
 PY
     )
 }
-timed() { measure "$tradewind" --config "$home/tradewind.toml" --store "$home/$width" --json "${@:2}"
-    say "$width: $1" "$took s, peak $peak MiB"; }
+timed() {
+    measure "$tradewind" --config "$home/tradewind.toml" --store "$home/$width" --json "${@:2}"
+    say "$width: $1" "$took s ($busy s of processor, peak $peak MiB)"
+}
 
 run() {
     local began ended socket=$home/$width/control.sock
@@ -58,12 +62,11 @@ run() {
     done
     tw status > /dev/null
     ended=$(date +%s%N)
-    say "$width: $1, start to first answer" "$(((ended - began) / 1000000)) ms"
+    say "$width: $1, start to first answer" \
+        "$(((ended - began) / 1000000)) ms ($(processor "$daemon") ms of processor)"
 }
 
 stop() { kill "$daemon"; wait "$daemon" || true; daemon=; }
-
-ask() { timed "$@"; }
 
 for width in short wide; do
     file=$home/$width.csv
@@ -81,15 +84,15 @@ for width in short wide; do
     run "run"
     sleep 3
     say "$width: resident when idle" "$(memory "$daemon" VmRSS)"
-    ask "plan --date today, by socket" plan --date 2024-09-05
-    ask "plan --date tomorrow, by socket" plan --date 2024-09-06
-    ask "plan --date in 30 days, by socket" plan --date 2024-10-05
-    ask "status, by socket" status
-    ask "show, by socket" show "$one"
-    ask "why, by socket" why "$one" --date 2024-09-05
+    timed "plan --date today, by socket" plan --date 2024-09-05
+    timed "plan --date tomorrow, by socket" plan --date 2024-09-06
+    timed "plan --date in 30 days, by socket" plan --date 2024-10-05
+    timed "status, by socket" status
+    timed "show, by socket" show "$one"
+    timed "why, by socket" why "$one" --date 2024-09-05
     say "$width: resident after planning (peak)" \
         "$(memory "$daemon" VmRSS) ($(memory "$daemon" VmHWM))"
-    ask "plan --list of today, by socket" plan --date 2024-09-05 --list
+    timed "plan --list of today, by socket" plan --date 2024-09-05 --list
     stop
     rm -rf "${home:?}/$width/sled"
     run "memory rebuilt from the journal"

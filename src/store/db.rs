@@ -27,7 +27,7 @@ use crate::store::state::{State, stored_key};
 use crate::store::writer::Writer;
 
 /// sled's own cache; the pages that are asked for again and again are few.
-const SLED_CACHE_BYTES: u64 = 8 << 20;
+const SLED_CACHE_BYTES: u64 = 4 << 20;
 /// The memory is written when this much of it is fresh: bounds both RAM and the replay at a start.
 const FRESH_BYTES_MAX: usize = 8 << 20;
 /// And at the latest after so many entries.
