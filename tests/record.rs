@@ -421,6 +421,14 @@ fn golden() -> Vec<(What, &'static str)> {
             What::Noted { contact, by: By::Person(text("op")), text: text("n") },
             "0f1b80c4c7feb764ac0201026f70016e",
         ),
+        (
+            What::Limited {
+                company_per_day_max: 20,
+                contact_gap_days_min: 7,
+                silent_gap_days_min: 21,
+            },
+            "0a1c80c4c7feb764140715",
+        ),
     ]
 }
 
