@@ -1,8 +1,8 @@
 //! Days to come: the planner run over the days between, all letters accepted, nobody opening.
 
-use crate::book::contact::{ContactId, Day};
+use crate::book::contact::{ContactId, Day, Moment};
 use crate::book::set::ContactSet;
-use crate::book::tag::TagId;
+use crate::book::tag::{SeriesKind, TagId};
 use crate::cadence::plan::{self, Plan, Reason};
 use crate::control::Failure;
 use crate::desk::dayplan::Due;
@@ -24,13 +24,15 @@ impl Keeper {
     ///
     /// # Errors
     /// When a view cannot be evaluated.
-    pub fn plan_ahead(&self, today: Day, day: Day) -> Result<Plan, Failure> {
+    pub fn plan_ahead(&self, today: Day, day: Day, now: Moment) -> Result<Plan, Failure> {
         if day < today {
             return self.judge(day, &self.by_calendar(day), true, &ContactSet::new());
         }
-        let first = self.due(today);
+        // Whom the window stops today goes out tomorrow.
+        let open = now < self.hours(today).1;
+        let first = self.judge(today, &self.due(today), open, &ContactSet::new())?;
         if day == today {
-            return self.judge(today, &first, true, &ContactSet::new());
+            return Ok(first);
         }
         let state = self.store.state();
         let mut ahead = Ahead {
@@ -39,17 +41,15 @@ impl Keeper {
             done: Vec::new(),
             carried: Vec::new(),
         };
-        // What is under way today counts as accepted.
-        for id in state.today.claimed.iter().filter(|_| state.today.day == Some(today)) {
-            ahead.wrote(id, today, true);
+        // What is under way counts as accepted.
+        for living in state.living.values() {
+            ahead.wrote(living.letter.contact, living.day, self.is_silent(living.letter.tag));
         }
-        let mut asked = first;
-        for number in today.0..=day.0 {
+        ahead.accept(&first, today, self.config.carry_days_max);
+        for number in today.plus(1).0..=day.0 {
             let at = Day(number);
-            if at > today {
-                asked = self.by_calendar(at);
-                asked.extend(std::mem::take(&mut ahead.carried));
-            }
+            let mut asked = self.by_calendar(at);
+            asked.extend(std::mem::take(&mut ahead.carried));
             ahead.leave_out_done(&mut asked);
             let columns = (ahead.last.as_slice(), ahead.last_silent.as_slice());
             let plan = self.judge_with(at, &asked, columns)?;
@@ -59,6 +59,11 @@ impl Keeper {
             ahead.accept(&plan, at, self.config.carry_days_max);
         }
         Ok(Plan::default())
+    }
+
+    fn is_silent(&self, tag: TagId) -> bool {
+        let batch = self.store.state().tag(tag).and_then(|tag| tag.batch.as_ref());
+        batch.is_some_and(|batch| batch.kind == SeriesKind::Marketing)
     }
 
     /// The rounds that fall due on a day, with everybody who holds the tag by then.
@@ -99,7 +104,7 @@ impl Ahead {
     /// Takes a planned day for done: everybody planned was written to, what carries is carried.
     fn accept(&mut self, plan: &Plan, day: Day, carry_days_max: u16) {
         for round in &plan.rounds {
-            let silent = round.kind == crate::book::tag::SeriesKind::Marketing;
+            let silent = round.kind == SeriesKind::Marketing;
             for id in round.send.iter() {
                 self.wrote(id, day, silent);
             }

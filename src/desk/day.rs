@@ -13,7 +13,7 @@ use crate::cadence::plan::{self, Book, Limits, Plan, Reason, Round};
 use crate::control::Failure;
 use crate::desk::dayplan::{DayPlan, Due, RoundPlan};
 use crate::desk::keeper::Keeper;
-use crate::feedback::entry::{By, RoundRecord, What};
+use crate::feedback::entry::{By, Entry, RoundRecord, What};
 use crate::feedback::open::OpenClass;
 use crate::feedback::rule::{PendingOpen, Promote, Readers};
 use crate::store::ledger;
@@ -41,11 +41,10 @@ impl Keeper {
             self.freeze(today, now)?;
         }
         let open = now < closes;
-        if std::mem::take(&mut self.stale) && open {
-            self.refresh(now, true)?;
-        }
-        if !open && self.day.as_ref().is_some_and(|plan| !plan.closed) {
-            self.refresh(now, false)?;
+        let closing = !open && self.day.as_ref().is_some_and(|plan| !plan.closed);
+        // Who comes after the window is judged as well: she waits, and has an answer.
+        if std::mem::take(&mut self.stale) || closing {
+            self.refresh(open)?;
         }
         Ok(())
     }
@@ -106,6 +105,7 @@ impl Keeper {
             self.store.record(now, What::DayOpened { day })?;
             self.day = None;
             self.stale = true;
+            self.resting.clear();
         }
         Ok(self.store.commit()?)
     }
@@ -118,9 +118,9 @@ impl Keeper {
             return Ok(());
         }
         if self.day.as_ref().is_none_or(|plan| plan.day != day) {
-            self.day = Some(self.restored(day));
+            self.day = Some(self.restored(day)?);
         }
-        self.refresh(now, false)?;
+        self.refresh(false)?;
         let Some(plan) = self.day.take() else { return Ok(()) };
         let rounds = plan.rounds.iter().map(RoundPlan::record).collect();
         self.store.record(now, What::DayClosed { day, rounds })?;
@@ -151,7 +151,11 @@ impl Keeper {
             is_reader: &|contact, audience| state.reads(contact, audience),
         };
         for promotion in readers.promotions(&opens, day, now) {
-            let tag = self.tag(&promotion.tag.to_string(), now)?;
+            // Of an audience that is no longer declared nobody is written to: she waits.
+            let tag = match self.tag(&promotion.tag.to_string(), now) {
+                Err(failure) if failure.code == 65 => continue,
+                tag => tag?,
+            };
             let by = By::Rule("reading".to_owned());
             let contact = promotion.contact;
             self.store.record(now, What::Tagged { contact, tag, day, by })?;
@@ -184,9 +188,8 @@ impl Keeper {
     /// Plans the day for the first time, or takes its plan up again after a restart.
     fn freeze(&mut self, day: Day, now: Moment) -> Result<(), Failure> {
         let known = self.store.state().frozen.as_ref().is_some_and(|(frozen, _)| *frozen == day);
-        self.day = Some(self.restored(day));
-        let (_, closes) = self.hours(day);
-        self.refresh(now, now < closes)?;
+        self.take_up(day, now)?;
+        self.stale = false;
         if let Some(plan) = self.day.as_ref().filter(|_| !known) {
             let rounds = plan.rounds.iter().map(RoundPlan::record).collect();
             self.store.record(now, What::PlanFrozen { day, rounds })?;
@@ -195,8 +198,54 @@ impl Keeper {
         Ok(())
     }
 
-    /// The frozen plan of a day as the store holds it, without a queue.
-    fn restored(&self, day: Day) -> DayPlan {
+    /// Takes a day into work as the store holds it and things stand now.
+    ///
+    /// # Errors
+    /// When a view cannot be evaluated or a timeline not read.
+    pub fn take_up(&mut self, day: Day, now: Moment) -> Result<(), Failure> {
+        self.day = Some(self.restored(day)?);
+        let (_, closes) = self.hours(day);
+        self.refresh(now < closes)
+    }
+
+    /// The plan of a day as the store holds it, without a queue: as it was frozen, and what became
+    /// of everybody since.
+    fn restored(&self, day: Day) -> Result<DayPlan, Failure> {
+        let mut plan = self.frozen(day);
+        for due in self.due(day) {
+            plan.place(&due);
+        }
+        let state = self.store.state();
+        for round in &mut plan.rounds {
+            let done = self.done(round.tag, round.due);
+            let mut targets = round.judged();
+            if round.due == day {
+                targets.add(&state.members_by(round.tag, day));
+            }
+            let done = targets.and(&done);
+            let claimed = match state.today.day == Some(day) {
+                true => done.and(&state.today.claimed),
+                false => done.clone(),
+            };
+            round.forget(&done);
+            round.send.add(&claimed);
+            for id in done.minus(&claimed).iter() {
+                let reason = self.withdrawn_for(id, round)?;
+                round.put(&reason, &std::iter::once(id).collect());
+            }
+        }
+        plan.rounds.retain(|round| !round.judged().is_empty());
+        Ok(plan)
+    }
+
+    /// Why a letter was withdrawn from a round before it was claimed.
+    fn withdrawn_for(&self, id: ContactId, round: &RoundPlan) -> Result<Reason, Failure> {
+        let timeline = self.store.timeline(id)?;
+        let words = withdrawn(&timeline, round.tag, round.due);
+        Ok(words.and_then(Reason::parse).unwrap_or(Reason::Suppressed))
+    }
+
+    fn frozen(&self, day: Day) -> DayPlan {
         let mut plan = DayPlan::empty(day);
         let state = self.store.state();
         let Some((_, rounds)) = state.frozen.as_ref().filter(|(frozen, _)| *frozen == day) else {
@@ -221,20 +270,23 @@ impl Keeper {
 
     /// Judges everybody who is not judged yet, and those whose reason may have passed; with `open`
     /// false, whoever is still queued stops at the window.
-    fn refresh(&mut self, now: Moment, open: bool) -> Result<(), Failure> {
+    fn refresh(&mut self, open: bool) -> Result<(), Failure> {
         let Some(mut day) = self.day.take() else { return Ok(()) };
         if !open {
             day.queue.clear();
             day.queued = ContactSet::new();
             day.closed = true;
         }
+        self.leave_out_untagged(&mut day);
         let mut asked = self.due(day.day);
         for due in &mut asked {
             let done = self.done(due.tag, due.due);
             let round = day.rounds.iter().find(|r| r.tag == due.tag && r.due == due.due);
             let Some(round) = round else { continue };
             let mut settled = round.send.and(&done.or(&day.queued));
-            for (_, who) in round.outcomes.iter().filter(|(reason, _)| !revisable(reason)) {
+            // When the window closes, what stopped her all day stays the reason.
+            let stays = |reason: &Reason| !open || !reason.carries();
+            for (_, who) in round.outcomes.iter().filter(|(reason, _)| stays(reason)) {
                 settled.add(who);
             }
             due.targets.subtract(&settled);
@@ -243,8 +295,18 @@ impl Keeper {
         let plan = self.judge(day.day, &asked, open, &day.queued)?;
         day.take(&plan, &asked);
         self.day = Some(day);
-        let _ = now;
         Ok(())
+    }
+
+    /// Whose tag was taken back is in no round of it, unless her letter was claimed before.
+    fn leave_out_untagged(&self, day: &mut DayPlan) {
+        let rounds: Vec<(TagId, Day)> = day.rounds.iter().map(|r| (r.tag, r.due)).collect();
+        for (place, (tag, due)) in rounds.into_iter().enumerate() {
+            let Some(members) = self.store.state().members(tag) else { continue };
+            let Some(round) = day.rounds.get(place) else { continue };
+            let gone = round.judged().minus(members).minus(&self.done(tag, due));
+            day.leave_out(tag, due, &gone);
+        }
     }
 
     /// The rounds that go out on a day: those due, and those carried into it.
@@ -314,10 +376,11 @@ impl Keeper {
     ) -> Result<Plan, Failure> {
         let contacts = &self.store.state().contacts;
         let columns = (contacts.last.as_slice(), contacts.last_silent.as_slice());
-        self.judge_by(day, asked, Standpoint { open, queued, columns })
+        self.judge_by(day, asked, Standpoint { open, queued, columns, ahead: false })
     }
 
-    /// Asks the planner about rounds of a day to come, with the last days of a simulation.
+    /// Asks the planner about rounds of a day to come, with the last days of a simulation in which
+    /// no letter is under way.
     ///
     /// # Errors
     /// As [`Self::judge`].
@@ -328,11 +391,11 @@ impl Keeper {
         columns: (&[u16], &[u16]),
     ) -> Result<Plan, Failure> {
         let queued = &ContactSet::new();
-        self.judge_by(day, asked, Standpoint { open: true, queued, columns })
+        self.judge_by(day, asked, Standpoint { open: true, queued, columns, ahead: true })
     }
 
     fn judge_by(&self, day: Day, asked: &[Due], from: Standpoint<'_>) -> Result<Plan, Failure> {
-        let Standpoint { open, queued, columns: (last, last_silent) } = from;
+        let Standpoint { open, queued, columns: (last, last_silent), ahead } = from;
         let state = self.store.state();
         let exclusions = asked
             .iter()
@@ -373,10 +436,11 @@ impl Keeper {
             day_left: self.config.day_max.map(|max| max.saturating_sub(spent)),
             ..self.config.limits
         };
+        let in_flight = if ahead { ContactSet::new() } else { ledger::in_flight(state) };
         let book = Book {
             suppressed: &state.suppressed,
             waiting: &state.waiting,
-            in_flight: &ledger::in_flight(state),
+            in_flight: &in_flight,
             already_today: &already,
             last,
             last_silent,
@@ -415,9 +479,18 @@ struct Standpoint<'a> {
     queued: &'a ContactSet,
     /// Last day written to, and last day by a marketing letter.
     columns: (&'a [u16], &'a [u16]),
+    /// The day lies ahead: letters under way now have ended by then.
+    ahead: bool,
 }
 
-/// Whether a reason may pass while the day lasts.
-fn revisable(reason: &Reason) -> bool {
-    reason.carries()
+/// The reason for which a letter was withdrawn from a round, as DESIGN §6 spells it.
+#[must_use]
+pub fn withdrawn(timeline: &[Entry], tag: TagId, due: Day) -> Option<&str> {
+    timeline.iter().rev().find_map(|entry| match &entry.what {
+        What::Withdrawn { letter, reason } if letter.tag == tag && letter.due == due => {
+            // Details follow after a colon and a space; `view:NAME` has none.
+            Some(reason.split_once(": ").map_or(reason.as_str(), |(reason, _)| reason))
+        }
+        _ => None,
+    })
 }

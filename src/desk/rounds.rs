@@ -8,6 +8,7 @@ use crate::book::contact::{ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
 use crate::control::Failure;
+use crate::desk::day::withdrawn;
 use crate::desk::dayplan::RoundPlan;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{Entry, RoundRecord, What};
@@ -80,11 +81,11 @@ impl Keeper {
         if let Some(records) = self.store.closed_day(day)? {
             return Ok(records.iter().map(Shown::of_record).collect());
         }
-        let frozen = self.store.state().frozen.as_ref().filter(|(frozen, _)| *frozen == day);
-        if let Some((_, records)) = frozen {
-            return Ok(records.iter().map(Shown::of_record).collect());
+        if self.store.state().frozen.as_ref().is_some_and(|(frozen, _)| *frozen == day) {
+            self.take_up(day, now)?;
+            return self.rounds_of(day, now);
         }
-        let plan = self.plan_ahead(today, day)?;
+        let plan = self.plan_ahead(today, day, now)?;
         let mut rounds: Vec<Shown> = plan
             .rounds
             .into_iter()
@@ -186,10 +187,10 @@ impl Keeper {
         let hers: Vec<(&Shown, &str)> =
             rounds.iter().filter_map(|round| Some((round, round.outcome(id)?))).collect();
         if let Some((round, _)) = hers.iter().find(|(_, outcome)| *outcome == "send") {
-            let withdrawn = self.withdrawn(&timeline, round);
+            let withdrawn = withdrawn(&timeline, round.tag, round.due);
             let batch = self.tag_name(round.tag);
             return Ok(match withdrawn {
-                Some(reason) => answer(typed, day, "skip", Some(&reason), batch),
+                Some(reason) => answer(typed, day, "skip", Some(reason), batch),
                 None => answer(typed, day, "send", None, batch),
             });
         }
@@ -217,29 +218,21 @@ impl Keeper {
             What::Claimed { letter, day: claimed, .. } if *claimed == day => Some((at, *letter)),
             _ => None,
         });
+        let none = String::new();
         let (at, letter) = claims.max_by_key(|(at, _)| *at)?;
         let end = timeline.iter().skip(at + 1).find_map(|entry| match &entry.what {
             What::Accepted { letter: of, reply } if *of == letter => Some(("accepted", reply)),
             What::Deferred { letter: of, reply, .. } if *of == letter => Some(("deferred", reply)),
             What::Refused { letter: of, reply, .. } if *of == letter => Some(("refused", reply)),
             What::Unknown { letter: of, why } if *of == letter => Some(("unknown", why)),
+            What::Withdrawn { letter: of, reason } if *of == letter => Some(("withdrawn", reason)),
+            What::Expired { letter: of } if *of == letter => Some(("expired", &none)),
             _ => None,
         });
         let batch = self.tag_name(letter.tag);
         Some(match end {
             Some((kind, words)) => (kind.to_owned(), format!("{batch}: {words}")),
             None => ("in-flight".to_owned(), batch),
-        })
-    }
-
-    fn withdrawn(&self, timeline: &[Entry], round: &Shown) -> Option<String> {
-        timeline.iter().rev().find_map(|entry| match &entry.what {
-            What::Withdrawn { letter, reason }
-                if letter.tag == round.tag && letter.due == round.due =>
-            {
-                Some(reason.clone())
-            }
-            _ => None,
         })
     }
 
