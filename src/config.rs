@@ -83,7 +83,7 @@ pub struct Config {
 }
 
 /// How letters leave.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// As files: nothing leaves by accident.
     Maildir(PathBuf),

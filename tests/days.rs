@@ -14,6 +14,7 @@ use tradewind::store::facts::RoundState;
 
 const M05: &str = "英语-工程设备经销商-营销05";
 const M06: &str = "英语-工程设备经销商-营销06";
+const M20: &str = "英语-工程设备经销商-营销20";
 const M07: &str = "英语-工程设备经销商-营销07";
 
 #[test]
@@ -281,5 +282,137 @@ fn a_pause_of_days_carries_and_then_waits_for_the_next_round() {
     assert_eq!(house.mailed("2024-09-13"), ["p01@two.example".to_owned()].into());
     house.accept("2024-10-06T21:00");
     assert_eq!(house.mailed("2024-10-05"), ["p01@one.example".to_owned()].into());
+    assert_eq!(house.violations(), json!([]));
+}
+
+/// Every day of a month, as planned on its first day and as it then was.
+#[test]
+fn the_month_goes_as_it_was_planned_on_its_first_day() {
+    let limits = [("company_per_day_max = 20", "company_per_day_max = 4")];
+    let mut house = House::new("2024-08-25T07:00", &limits);
+    let audience = "英语-工程设备经销商";
+    // Letters of the week before, so that some have a gap, and readers among the silent.
+    house.import("英语-工程设备经销商-营销27", &staff("old", 3));
+    house.import("英语-工程设备经销商-阅读08", &staff("read", 6));
+    house.accept("2024-08-31T23:00");
+    for no in [1, 3, 4, 5, 9, 10, 28, 29, 30] {
+        house.import(&format!("{audience}-营销{no:02}"), &staff("big", 9 + no));
+        house.import(&format!("{audience}-营销{no:02}"), &staff(&format!("c{no}"), 3));
+    }
+    // Two batches each, in one series and in both; some tagged again within the gaps.
+    house.import_with(json!({ "tag": format!("{audience}-营销06"), "cap": 0, "tags": "append" }),
+        &staff("old", 3));
+    house.import_with(json!({ "tag": format!("{audience}-营销20"), "cap": 0, "tags": "append" }),
+        &staff("c5", 3));
+    house.import_with(json!({ "tag": format!("{audience}-阅读05"), "cap": 0, "tags": "append" }),
+        &staff("c9", 2));
+    house.import_with(json!({ "tag": "成交", "tags": "append" }), &staff("c28", 1));
+    house.ask(json!({ "command": "suppress", "targets": ["p02@c29.example"], "reason": "call" }));
+    house.accept("2024-09-01T07:00");
+    let lines = |house: &mut House, date: &str| {
+        let lines = house.ask(json!({ "command": "plan", "date": date, "list": true }));
+        let line = |line: &serde_json::Value| {
+            let word = |key: &str| line[key].as_str().unwrap_or("send").to_owned();
+            (word("address"), word("batch"), word("reason"))
+        };
+        let mut lines: Vec<_> = lines.as_array().unwrap().iter().map(line).collect();
+        lines.sort();
+        lines
+    };
+    let dates: Vec<String> = (1..=30).map(|d| format!("2024-09-{d:02}")).collect();
+    let planned: Vec<_> = dates.iter().map(|date| lines(&mut house, date)).collect();
+    assert!(planned.iter().flatten().any(|(.., why)| why == "company-cap"));
+    assert!(planned.iter().flatten().any(|(.., why)| why == "gap"));
+    house.accept("2024-10-01T07:00");
+    for (date, planned) in dates.iter().zip(planned) {
+        assert_eq!(lines(&mut house, date), planned, "{date}");
+        let send = planned.into_iter().filter(|(.., why)| why == "send");
+        let send: std::collections::BTreeSet<String> = send.map(|(to, ..)| to).collect();
+        assert_eq!(house.mailed(date), send, "{date}");
+    }
+    assert_eq!(house.violations(), json!([]));
+}
+
+#[test]
+fn a_plan_made_in_the_middle_of_a_day_counts_what_is_under_way() {
+    let mut house = House::new("2024-09-05T09:00", &[]);
+    house.import(M05, &staff("one", 1));
+    house.import_with(json!({ "tag": M20, "cap": 0, "tags": "append" }), &staff("one", 1));
+    house.live("2024-09-05T10:00", &mut |_| deferred());
+    let october = house.ask(json!({ "command": "plan", "date": "2024-10-05" }));
+    assert_eq!(october["due"][0]["send"], 1, "{october}");
+    let soon = house.ask(json!({ "command": "plan", "date": "2024-09-20" }));
+    assert_eq!(soon["reasons"], json!({ "gap": 1 }), "{soon}");
+}
+
+#[test]
+fn missed_days_are_made_up_oldest_first() {
+    let mut house = House::new("2024-09-03T07:00", &[]);
+    house.import(M05, &staff("one", 15));
+    house.import(M06, &staff("one", 30)[15..]);
+    house.accept("2024-09-04T21:00");
+    house.restart();
+    // Nobody was at home on the 5th and 6th.
+    house.now = at("2024-09-07T09:00");
+    house.accept("2024-09-07T21:00");
+    let first = house.mailed("2024-09-07");
+    assert_eq!(first.len(), 20);
+    assert!(staff("one", 15).iter().all(|address| first.contains(address)), "{first:?}");
+    house.accept("2024-09-08T21:00");
+    assert_eq!(house.mailed("2024-09-08").len(), 10);
+    assert_eq!(house.why("p30@one.example", "2024-09-07"), ("skip".into(), "company-cap".into()));
+    assert_eq!(house.why("p30@one.example", "2024-09-06"), ("skip".into(), "window".into()));
+    assert_eq!(house.violations(), json!([]));
+}
+
+#[test]
+fn days_before_the_first_run_are_never_opened() {
+    let mut house = House::new("2024-09-07T07:00", &[]);
+    house.import(M05, &staff("one", 3));
+    house.accept("2024-09-20T21:00");
+    assert!(house.got.is_empty());
+}
+
+#[test]
+fn restarts_at_every_step_lose_and_double_nobody() {
+    let limits = [("company_per_day_max = 20", "company_per_day_max = 4")];
+    let mut house = House::new("2024-09-05T08:00", &limits);
+    house.import(M05, &staff("one", 10));
+    house.import(M06, &staff("two", 6));
+    let mut turn = 0;
+    for day in 5..=9 {
+        for hour in 8..=21 {
+            house.now = at(&format!("2024-09-{day:02}T{hour:02}:00"));
+            house.restart();
+            house.pass(1, &mut |_| {
+                turn += 1;
+                if turn % 3 == 0 { deferred() } else { accepted() }
+            });
+        }
+    }
+    house.accept("2024-09-12T21:00");
+    let mut all: Vec<&str> =
+        house.got.iter().filter(|got| got.attempt == 1).map(|got| got.to.as_str()).collect();
+    let count = all.len();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!((count, all.len()), (16, 16));
+    assert_eq!(house.violations(), json!([]));
+}
+
+#[test]
+fn an_unknown_letter_is_not_sent_again_and_counts() {
+    let mut house = House::new("2024-09-05T07:00", &[]);
+    house.import(M05, &staff("one", 1));
+    house.now = at("2024-09-05T08:00");
+    let now = house.now;
+    house.keeper().tick(now).unwrap();
+    let ready = house.keeper().hand_out(now, 9).unwrap();
+    house.keeper().claim(ready[0].letter, now).unwrap().unwrap();
+    house.keeper().store.commit().unwrap();
+    house.restart();
+    house.accept("2024-09-20T21:00");
+    assert!(house.got.is_empty());
+    assert_eq!(house.why("p01@one.example", "2024-09-05"), ("mailed".into(), "unknown".into()));
     assert_eq!(house.violations(), json!([]));
 }
