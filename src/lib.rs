@@ -105,6 +105,7 @@ pub mod desk {
     pub mod letters;
     pub mod imports;
     pub mod orders;
+    pub mod world;
     pub mod ahead;
     pub mod rounds;
     pub mod tell;
@@ -118,6 +119,7 @@ pub mod daemon;
 
 /// The face: arguments, commands, and what they print.
 pub mod cli {
+    pub mod examples;
     pub mod args;
     pub mod render;
     pub mod backend;

@@ -74,7 +74,6 @@ impl Keeper {
     /// # Errors
     /// When the store cannot be read or a view not evaluated.
     pub fn rounds_of(&mut self, day: Day, now: Moment) -> Result<Vec<Shown>, Failure> {
-        let today = self.day_of(now);
         if let Some(plan) = self.day.as_ref().filter(|plan| plan.day == day) {
             return Ok(plan.rounds.iter().map(Shown::of_plan).collect());
         }
@@ -85,7 +84,7 @@ impl Keeper {
             self.take_up(day, now)?;
             return self.rounds_of(day, now);
         }
-        let plan = self.plan_ahead(today, day, now)?;
+        let plan = self.plan_ahead(day, now)?;
         let mut rounds: Vec<Shown> = plan
             .rounds
             .into_iter()
