@@ -190,7 +190,7 @@ impl Meaning<'_> {
             file: self.file.to_owned(),
             zone: Zone(raw.zone),
             promote: self.promote(&raw.cadence.promote)?,
-            carry_days_max: raw.cadence.carry_days_max,
+            carry_days_max: self.carry(raw.cadence.carry_days_max)?,
             window: self.window(&raw.cadence.window)?,
             cadence: Cadence { mode: self.mode(&raw.cadence)?, series },
             limits: Limits {
@@ -237,6 +237,16 @@ impl Meaning<'_> {
             return Err(self.wrong("[series]: a cycle must have 1 to 99 batches", fix));
         }
         Ok(Series { marketing, reading, marketing_cycle, reading_cycle })
+    }
+
+    fn carry(&self, days: u16) -> Result<u16, ConfigError> {
+        /// The state knows for three weeks who was written to in a round, with a week to spare.
+        const CARRY_DAYS_MAX: u16 = 14;
+        if days > CARRY_DAYS_MAX {
+            let fix = "what waits longer goes out in its next round";
+            return Err(self.wrong("cadence.carry_days_max is at most 14", fix));
+        }
+        Ok(days)
     }
 
     fn mode(&self, raw: &RawCadence) -> Result<CadenceMode, ConfigError> {

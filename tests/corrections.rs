@@ -1,6 +1,5 @@
 //! Corrections of the book: suppression taken back, shadows adopted, tags replaced, edges of the
 //! calendar and of the clock.
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 #[path = "common/keeper.rs"]
 mod keeper;
@@ -18,9 +17,7 @@ fn one(address: &str) -> Vec<String> {
 #[test]
 fn an_address_suppressed_before_it_was_known_is_a_newcomer_when_it_is_released() {
     let mut house = House::new("2024-09-05T07:00", &[]);
-    let suppress = |command: &str, target: &str| {
-        json!({ "command": command, "targets": [target], "reason": "list" })
-    };
+    let suppress = |command: &str, target: &str| json!({ "command": command, "targets": [target], "reason": "list" });
     house.ask(suppress("suppress", "p02@one.example"));
     house.ask(suppress("suppress", "@two.example"));
     let first = house.import(M05, &staff("one", 3));

@@ -1,5 +1,4 @@
 //! The life of days as recipients see it: withdrawals, retries, restarts, corrections.
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 #[path = "common/keeper.rs"]
 mod keeper;
@@ -300,12 +299,18 @@ fn the_month_goes_as_it_was_planned_on_its_first_day() {
         house.import(&format!("{audience}-营销{no:02}"), &staff(&format!("c{no}"), 3));
     }
     // Two batches each, in one series and in both; some tagged again within the gaps.
-    house.import_with(json!({ "tag": format!("{audience}-营销06"), "cap": 0, "tags": "append" }),
-        &staff("old", 3));
-    house.import_with(json!({ "tag": format!("{audience}-营销20"), "cap": 0, "tags": "append" }),
-        &staff("c5", 3));
-    house.import_with(json!({ "tag": format!("{audience}-阅读05"), "cap": 0, "tags": "append" }),
-        &staff("c9", 2));
+    house.import_with(
+        json!({ "tag": format!("{audience}-营销06"), "cap": 0, "tags": "append" }),
+        &staff("old", 3),
+    );
+    house.import_with(
+        json!({ "tag": format!("{audience}-营销20"), "cap": 0, "tags": "append" }),
+        &staff("c5", 3),
+    );
+    house.import_with(
+        json!({ "tag": format!("{audience}-阅读05"), "cap": 0, "tags": "append" }),
+        &staff("c9", 2),
+    );
     house.import_with(json!({ "tag": "成交", "tags": "append" }), &staff("c28", 1));
     house.ask(json!({ "command": "suppress", "targets": ["p02@c29.example"], "reason": "call" }));
     house.accept("2024-09-01T07:00");
@@ -415,4 +420,37 @@ fn an_unknown_letter_is_not_sent_again_and_counts() {
     assert!(house.got.is_empty());
     assert_eq!(house.why("p01@one.example", "2024-09-05"), ("mailed".into(), "unknown".into()));
     assert_eq!(house.violations(), json!([]));
+}
+
+/// Hours without a night: a letter may wait in a slow queue over midnight, and be planned again.
+#[test]
+fn a_letter_handed_out_twice_over_midnight_leaves_once() {
+    let hours = [("window = \"08:00-20:00\"", "window = \"00:00-24:00\"")];
+    for suppressed in [false, true] {
+        let mut house = House::new("2024-09-05T23:59", &hours);
+        house.import(M05, &staff("one", 1));
+        let now = house.now;
+        house.keeper().tick(now).unwrap();
+        let first = house.keeper().hand_out(now, 9).unwrap();
+        house.now = at("2024-09-06T00:00");
+        let now = house.now;
+        house.keeper().tick(now).unwrap();
+        let second = house.keeper().hand_out(now, 9).unwrap();
+        assert_eq!((first.len(), second.len()), (1, 1));
+        let letter = first[0].letter;
+        house.keeper().claim(letter, now).unwrap().unwrap();
+        let verdict = if suppressed { accepted() } else { deferred() };
+        house.keeper().settle(letter, true, verdict, now).unwrap();
+        if suppressed {
+            let one = ["p01@one.example"];
+            house.ask(json!({ "command": "suppress", "targets": one, "reason": "call" }));
+        }
+        assert!(house.keeper().claim(letter, now).unwrap().is_err());
+        assert_eq!(house.why("p01@one.example", "2024-09-06").0, "mailed");
+        let plan = house.ask(json!({ "command": "plan", "date": "2024-09-06" }));
+        assert_eq!((&plan["send"], &plan["reasons"]), (&json!(1), &json!({})), "{plan}");
+        house.accept("2024-09-06T12:00");
+        assert_eq!(house.got.len(), usize::from(!suppressed));
+        assert_eq!(house.violations(), json!([]));
+    }
 }

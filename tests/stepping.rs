@@ -40,7 +40,8 @@ impl Place {
 
     fn ask(&self, words: &[&str], input: &str) -> Value {
         let mut child = self.command(words).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        // A command that failed does not read to the end.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         serde_json::from_str(&text).unwrap_or_else(|err| panic!("{words:?}: {err}: {text}"))
@@ -68,7 +69,8 @@ impl Drop for Daemon {
 }
 
 fn relay(port: u16) -> String {
-    let relay = "transport = \"relay\"\n\n[[relay]]\nhost = \"127.0.0.1\"\nsink = true\ntls = \"none\"";
+    let relay =
+        "transport = \"relay\"\n\n[[relay]]\nhost = \"127.0.0.1\"\nsink = true\ntls = \"none\"";
     format!("{relay}\nport = {port}\n")
 }
 
@@ -153,4 +155,34 @@ fn a_running_clock_writes_by_itself_and_steps_as_well() {
     }
     let why = place.ask(&["why", "a@one.example", "--date", "2024-09-06"], "");
     assert_eq!((&why["outcome"], &why["reason"]), (&"mailed".into(), &"accepted".into()), "{why}");
+}
+
+#[test]
+fn a_full_disk_ends_the_daemon_and_loses_nothing_that_was_answered() {
+    let place = Place::new(&[]);
+    let run = place.command(&["run", "--clock", "2024-09-05T09:00:00+08:00"]);
+    // The signal is ignored, so that a write past the limit fails as on a full disk.
+    let mut limited = Command::new("bash");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 1500; exec \"$@\"", "limited"]);
+    limited.arg(run.get_program()).args(run.get_args()).current_dir(place.0.path());
+    limited.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut daemon = Daemon(limited.spawn().unwrap());
+    let socket = place.0.path().join("store/control.sock");
+    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        assert!(daemon.0.try_wait().unwrap().is_none(), "the daemon ended");
+        std::thread::yield_now();
+    }
+    let rows = |from: u32, to: u32| -> String {
+        (from..to).map(|n| format!("somebody-with-a-long-name-{n}@company-{n}.example\n")).collect()
+    };
+    let first = place.ask(&["import", "-", "--tag", M05], &rows(0, 100));
+    assert_eq!(first["new"], 100, "{first}");
+    let failed = place.ask(&["import", "-", "--tag", M05], &rows(100, 40_000));
+    assert!(failed["error"]["code"].as_u64().unwrap() >= 64, "{failed}");
+    let code = daemon.0.wait().unwrap().code();
+    assert!(code.is_some_and(|code| code != 0), "{code:?}");
+    let known = place.ask(&["import", "-", "--tag", M05], &rows(0, 100));
+    assert_eq!(known["known"], 100, "{known}");
+    let audit = place.ask(&["audit"], "");
+    assert_eq!(audit["violations"], Value::Array(Vec::new()), "{audit}");
 }

@@ -236,6 +236,7 @@ impl Keeper {
             .or_else(|| picked.map(Template::hash))
             .unwrap_or(0);
         let claiming = Claiming {
+            now,
             day: self.day_of(now),
             limits: &self.config.limits,
             excluded: self.excluded(batch.kind, letter.contact)?,
@@ -290,8 +291,18 @@ impl Keeper {
     fn withhold(&mut self, letter: LetterId, why: &Refusal, now: Moment) -> Result<(), Failure> {
         self.retrying.remove(&letter);
         self.composed.remove(&letter);
-        let living = self.store.state().living.get(&letter.contact);
-        let retried = living.is_some_and(|living| living.letter == letter && living.until.is_some());
+        let state = self.store.state();
+        let living = state.living.get(&letter.contact).filter(|living| living.letter == letter);
+        let done = state.rounds.get(&(letter.due, letter.tag));
+        let done = done.is_some_and(|round| round.done.contains(letter.contact));
+        let retried = living.is_some_and(|living| living.until.is_some_and(|until| until <= now));
+        if done && !retried {
+            // Another copy, handed out before, was claimed: what becomes of that one counts.
+            if let Some(day) = &mut self.day {
+                day.claimed(letter.contact);
+            }
+            return Ok(());
+        }
         if why.ends() {
             self.store.record(now, What::Withdrawn { letter, reason: why.text() })?;
         } else if retried && *why == Refusal::NotLiving {

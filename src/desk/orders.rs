@@ -197,9 +197,8 @@ impl Keeper {
                 continue;
             }
             let contact = self.store.contact(id)?;
-            let other = contact.and_then(|contact| {
-                self.suppressed_domain(contact.address.domain(), left)
-            });
+            let other =
+                contact.and_then(|contact| self.suppressed_domain(contact.address.domain(), left));
             if other.is_none() {
                 only.push(id);
             }

@@ -62,6 +62,8 @@ pub struct Store {
     watched: Vec<Watched>,
     cache: RefCell<HashMap<u32, Arc<Vec<Entry>>>>,
     dirty: bool,
+    /// Why nothing may be made durable any more.
+    failed: Option<String>,
     _lock: File,
 }
 
@@ -115,6 +117,7 @@ impl Store {
             watched,
             cache: RefCell::default(),
             dirty: false,
+            failed: None,
             _lock: lock,
         };
         for found in Reader::open(&dir.join("journal"))?.read_from(applied + 1)? {
@@ -150,7 +153,11 @@ impl Store {
         let entry = Entry { at, what };
         let seq = self.journal.push(&entry);
         self.dirty = true;
-        self.fold(seq, &entry)?;
+        if let Err(error) = self.fold(seq, &entry) {
+            // In the journal's next frame, and not in the memory: it must never become durable.
+            self.failed = Some(error.to_string());
+            return Err(error);
+        }
         Ok(seq)
     }
 
@@ -159,10 +166,15 @@ impl Store {
     /// # Errors
     /// When the disk does not take it.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        if !std::mem::take(&mut self.dirty) {
+        if let Some(why) = &self.failed {
+            return Err(PagesError::Damaged(why.clone()).into());
+        }
+        if !self.dirty {
             return Ok(());
         }
+        // Whoever asks again after an error must not hear that all is well: dirty until it is not.
         let seq = self.journal.commit()?;
+        self.dirty = false;
         if self.is_full() { self.settle_to(seq) } else { Ok(()) }
     }
 

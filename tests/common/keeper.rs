@@ -1,6 +1,14 @@
 //! A keeper on a rehearsal clock without a daemon: what is due is done, letters are claimed and
 //! settled by a peer of the test's making, instant by instant.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, reason = "a helper: not every test uses all of it")]
+#![expect(clippy::allow_attributes, reason = "what one test leaves unused, another uses")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "every test takes what it needs of this"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -86,8 +94,7 @@ impl House {
     }
 
     fn open(&mut self) {
-        let opener =
-            Opener { config: self.config(), rehearsal: Some(true), progress: &mut |_| () };
+        let opener = Opener { config: self.config(), rehearsal: Some(true), progress: &mut |_| () };
         let now = self.now;
         self.keeper = Some(Keeper::open(opener, &|_| now).unwrap().0);
     }
