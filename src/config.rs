@@ -119,7 +119,7 @@ impl Config {
             file: file.to_owned(),
             zone: Zone(raw.zone),
             promote: mean.promote(&raw.cadence.promote)?,
-            carry_days_max: raw.cadence.carry_days_max,
+            carry_days_max: mean.carry(raw.cadence.carry_days_max)?,
             hours: mean.hours(&raw.cadence)?,
             closed: mean.closed(&raw.closed, &views)?,
             sender_day_max: raw.limits.sender_day_max,

@@ -103,6 +103,7 @@ pub mod desk {
     pub mod dayplan;
     pub mod importing;
     pub mod keeper;
+    pub mod judge;
     pub mod day;
     pub mod letters;
     pub mod imports;

@@ -32,7 +32,7 @@ pub struct ConfigError {
 }
 
 /// How letters leave.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// As files: nothing leaves by accident.
     Maildir(PathBuf),
@@ -93,6 +93,20 @@ impl Meaning<'_> {
             return Err(self.wrong("[series]: a cycle must have 1 to 99 batches", fix));
         }
         Ok(Series { marketing, reading, marketing_cycle, reading_cycle })
+    }
+
+    /// The days that letters may be carried.
+    ///
+    /// # Errors
+    /// When the state could not remember so long.
+    pub fn carry(&self, days: u16) -> Result<u16, ConfigError> {
+        /// The state knows for three weeks who was written to in a round, with a week to spare.
+        const CARRY_DAYS_MAX: u16 = 14;
+        if days > CARRY_DAYS_MAX {
+            let fix = "what waits longer goes out in its next round";
+            return Err(self.wrong("cadence.carry_days_max is at most 14", fix));
+        }
+        Ok(days)
     }
 
     /// Which batch falls due when.

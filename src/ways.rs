@@ -37,6 +37,28 @@ pub async fn listen(config: &Config) -> Result<TcpListener, Failure> {
     }
 }
 
+/// Whether a reload may take another configuration: what leaves, and by which way, was opened at
+/// the start. To go on by the old way while the file names another would be worse than no reload.
+///
+/// # Errors
+/// 78, and what to do instead.
+pub fn reloadable(old: &Config, new: &Config) -> Result<(), Failure> {
+    let changed = if old.store != new.store {
+        "the store"
+    } else if old.transport != new.transport {
+        "the transport"
+    } else if old.http.listen != new.http.listen {
+        "the listener"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(
+        78,
+        format!("a reload cannot change {changed}"),
+        "stop the daemon, which lets letters in conversation end, and start it anew",
+    ))
+}
+
 /// What bounds the dispatcher.
 #[must_use]
 pub fn bounds(config: &Config, rehearsal: bool) -> Limits {

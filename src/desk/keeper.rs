@@ -3,7 +3,7 @@
 //! Synchronous and single: with a daemon it lives on a thread of its own, without one inside the
 //! command. `now` is always an argument.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::control::Failure;
 use crate::desk::dayplan::DayPlan;
 use crate::desk::importing::Running;
-use crate::feedback::entry::What;
+use crate::feedback::entry::{LetterId, What};
 use crate::feedback::open::OpenRules;
 use crate::letter::template::Template;
 use crate::letter::token::Keys;
@@ -46,9 +46,14 @@ pub struct Keeper {
     /// Who an open was by.
     pub open_rules: OpenRules,
     /// When letters were accepted lately, to tell scanners by their haste.
-    pub accepted_at: HashMap<crate::feedback::entry::LetterId, Moment>,
+    pub accepted_at: HashMap<LetterId, Moment>,
     /// Letters handed out for a further attempt and not settled yet.
-    pub retrying: std::collections::HashSet<crate::feedback::entry::LetterId>,
+    pub retrying: HashSet<LetterId>,
+    /// Letters whose further attempt was refused for this day: not asked about again before the
+    /// next day, other limits or a `resume`.
+    pub resting: HashSet<LetterId>,
+    /// What letters handed out for the first time were composed with: template and Date.
+    pub composed: HashMap<LetterId, (u64, Moment)>,
     /// Templates that are kept by the store but no longer configured.
     pub old_templates: HashMap<u64, Arc<Template>>,
 }
@@ -128,7 +133,9 @@ impl Keeper {
             running: HashMap::new(),
             open_rules: OpenRules::shipped(),
             accepted_at: HashMap::new(),
-            retrying: std::collections::HashSet::new(),
+            retrying: HashSet::new(),
+            resting: HashSet::new(),
+            composed: HashMap::new(),
             old_templates: HashMap::new(),
         };
         let now = now(&keeper.store);
@@ -152,6 +159,7 @@ impl Keeper {
         self.store.watch(config.views.leaves().cloned().collect())?;
         self.config = config;
         self.stale = true;
+        self.resting.clear();
         Ok(())
     }
 
