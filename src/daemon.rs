@@ -438,7 +438,9 @@ impl Daemon {
         doors: [JoinHandle<()>; 2],
         quit: CancellationToken,
     ) -> Result<(), Failure> {
-        let Self { office, dispatch, clock, config, .. } = self;
+        let Self { office, dispatch, clock, config, step, .. } = self;
+        // The doors would wait for whoever waits for the clock.
+        drop(step);
         let mut joining = tokio::spawn(dispatch.join());
         let back = loop {
             tokio::select! {
