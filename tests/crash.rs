@@ -393,7 +393,11 @@ impl<'a> Drill<'a> {
         }
         let before = self.journal_bytes();
         let words = ["import", "file.csv", "--tag", "同行", "--verdicts", "verdicts.csv"];
-        let mut importing = self.place.command(&words).stdout(Stdio::null()).spawn().unwrap();
+        let mut command = self.place.command(&words);
+        if alone {
+            command.args(["--clock", &self.clock]);
+        }
+        let mut importing = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         self.wait_for_growth(before, &mut importing);
         self.dice.pause(300_000);
         if alone {
