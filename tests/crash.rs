@@ -393,7 +393,7 @@ impl<'a> Drill<'a> {
         }
         let before = self.journal_bytes();
         let words = ["import", "file.csv", "--tag", "同行", "--verdicts", "verdicts.csv"];
-        let mut command = self.place.command(&words);
+        let mut command = self.place.command_on("store", &words);
         if alone {
             command.args(["--clock", &self.clock]);
         }
@@ -466,7 +466,7 @@ impl<'a> Drill<'a> {
     fn begin_batch(&mut self, n: u32) -> Child {
         self.clock = time(n, "09:00");
         let words = ["clock", "--to", &self.clock];
-        let mut command = self.place.command(&words);
+        let mut command = self.place.command_on("store", &words);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 

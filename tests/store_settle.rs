@@ -151,7 +151,8 @@ impl Author {
             Step::People { count, company, tag } => {
                 let first = u32::try_from(self.people.len()).expect("few");
                 let tags: Vec<TagId> = self.tag(*tag).into_iter().collect();
-                let address = |n: u32| format!("{}{n}@c{company}.example", ["hr", "x"][n as usize % 2]);
+                let address =
+                    |n: u32| format!("{}{n}@c{company}.example", ["hr", "x"][n as usize % 2]);
                 let mut all = Vec::new();
                 for n in first..first + count {
                     all.push(self.import(n, address(n), *company, tags.clone()));
@@ -188,7 +189,9 @@ impl Author {
                 vec![What::TagDeclared { tag: TagId(no - 1), name, group: "g".to_owned(), batch }]
             }
             Step::Tag { who, tag } => match (self.who(*who), self.tag(*tag)) {
-                (Some(contact), Some(tag)) => vec![What::Tagged { contact, tag, day: today, by: by() }],
+                (Some(contact), Some(tag)) => {
+                    vec![What::Tagged { contact, tag, day: today, by: by() }]
+                }
                 _ => Vec::new(),
             },
             Step::Untag { who, tag } => match (self.who(*who), self.tag(*tag)) {
@@ -235,8 +238,8 @@ impl Author {
         let by = By::Person("p".to_owned());
         let one = |what: Option<What>| what.into_iter().collect();
         match step {
-            Step::Claim { letter, attempt, real } => one(self.letter(*letter).map(|letter| {
-                What::Claimed {
+            Step::Claim { letter, attempt, real } => {
+                one(self.letter(*letter).map(|letter| What::Claimed {
                     letter,
                     day: today,
                     company: CompanyNo(letter.contact.0 % 3),
@@ -244,8 +247,8 @@ impl Author {
                     counts: *attempt == 1,
                     template: 3,
                     rehearsal: !real,
-                }
-            })),
+                }))
+            }
             Step::End { letter, how } => one(self.letter(*letter).map(|letter| match how {
                 0 => What::Accepted { letter, reply: "250".to_owned() },
                 1 => What::Unknown { letter, why: "cut".to_owned() },
@@ -259,11 +262,16 @@ impl Author {
                     reply: "451".to_owned(),
                 },
             })),
-            Step::Read { letter, class } => one(self.letter(*letter).map(|letter| {
-                What::Opened { letter, class: *class, reason: "r".to_owned(), day: today }
+            Step::Read { letter, class } => one(self.letter(*letter).map(|letter| What::Opened {
+                letter,
+                class: *class,
+                reason: "r".to_owned(),
+                day: today,
             })),
-            Step::Follow { letter } => one(self.letter(*letter).map(|letter| {
-                What::Clicked { letter, link: 1, class: OpenClass::Human }
+            Step::Follow { letter } => one(self.letter(*letter).map(|letter| What::Clicked {
+                letter,
+                link: 1,
+                class: OpenClass::Human,
             })),
             Step::Leave { letter, named } => one(self.letter(*letter).map(|letter| {
                 let (contact, letter) = (letter.contact, named.then_some(letter));
@@ -286,8 +294,10 @@ impl Author {
                 let import = self.imports;
                 one((import > 0).then_some(What::ImportEnded { import, counts }))
             }
-            Step::Note { who } => one(self.who(*who).map(|contact| {
-                What::Noted { contact, by, text: "called".to_owned() }
+            Step::Note { who } => one(self.who(*who).map(|contact| What::Noted {
+                contact,
+                by,
+                text: "called".to_owned(),
             })),
             _ => Vec::new(),
         }
@@ -315,7 +325,11 @@ impl Author {
 
 fn rounds(day: Day) -> Vec<RoundRecord> {
     let who: ContactSet = (0..day.0 % 7).map(|n| ContactId(u32::from(n))).collect();
-    vec![RoundRecord { tag: TagId(0), due: day, outcomes: vec![("gap".to_owned(), who.to_bytes())] }]
+    vec![RoundRecord {
+        tag: TagId(0),
+        due: day,
+        outcomes: vec![("gap".to_owned(), who.to_bytes())],
+    }]
 }
 
 /// Address patterns as a configuration with one, or with both.
@@ -442,13 +456,17 @@ fn what_shrinks_leaves_nothing_behind() {
         store.record(entry.at, entry.what.clone()).expect("recorded");
         author.keep(entry);
     };
-    for what in steps.iter().flat_map(|step| {
-        let made = author.write(step);
-        for what in &made {
-            author.keep(Entry { at: Moment(1), what: what.clone() });
-        }
-        made
-    }).collect::<Vec<_>>() {
+    for what in steps
+        .iter()
+        .flat_map(|step| {
+            let made = author.write(step);
+            for what in &made {
+                author.keep(Entry { at: Moment(1), what: what.clone() });
+            }
+            made
+        })
+        .collect::<Vec<_>>()
+    {
         store.record(Moment(1), what).expect("recorded");
     }
     // Every second and every third: what compresses badly.
@@ -462,12 +480,11 @@ fn what_shrinks_leaves_nothing_behind() {
         let letter = LetterId { contact, tag, due };
         record(&mut store, &mut author, What::Withdrawn { letter, reason: "r".to_owned() });
         let by = By::Rule("r".to_owned());
-        record(&mut store, &mut author, What::Untagged {
-            contact,
-            tag: TagId(1),
-            by,
-            reason: "r".to_owned(),
-        });
+        record(
+            &mut store,
+            &mut author,
+            What::Untagged { contact, tag: TagId(1), by, reason: "r".to_owned() },
+        );
     }
     store.settle().expect("settled");
     // A month later the round forgets whose letters it had, and everybody has the tag again.

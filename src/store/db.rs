@@ -106,6 +106,7 @@ impl Store {
         let mut opening = Opening::default();
         // No memory is touched for a journal that is not there or not ours.
         Reader::open(&dir.join("journal"))?;
+        let lost = !dir.join("sled").exists();
         let (known, remembered) = match site::condemned(dir) {
             Some(why) => (0, Err(why)),
             None => remember(dir, id, &leaves),
@@ -116,6 +117,9 @@ impl Store {
             return Err(StoreError::Foreign { path: dir.join("store-id"), why });
         }
         opening.torn = opened.torn;
+        if lost && opened.last > 1 {
+            opening.rebuilt = Some("sled is not there".to_owned());
+        }
         let Remembered { pages, state, watched, applied } = match remembered {
             Ok(remembered) => remembered,
             Err(why) => {
@@ -458,11 +462,7 @@ impl Remembered {
 
 /// Opens the memory and loads what it holds, or says why it must be rebuilt; and up to which entry
 /// it knows the journal as committed, damaged or not.
-fn remember(
-    dir: &Path,
-    id: [u8; 16],
-    leaves: &[AddressLeaf],
-) -> (u64, Result<Remembered, String>) {
+fn remember(dir: &Path, id: [u8; 16], leaves: &[AddressLeaf]) -> (u64, Result<Remembered, String>) {
     let opened = Pages::open(&dir.join("sled"), id, SLED_CACHE_BYTES)
         .and_then(|pages| Ok((pages.applied()?, pages)));
     match opened {
@@ -475,11 +475,7 @@ fn remember(
     }
 }
 
-fn recall(
-    pages: Pages,
-    applied: u64,
-    leaves: &[AddressLeaf],
-) -> Result<Remembered, PagesError> {
+fn recall(pages: Pages, applied: u64, leaves: &[AddressLeaf]) -> Result<Remembered, PagesError> {
     let state = load::load(&pages)?;
     let kept = pages.get(b"L")?.unwrap_or_default();
     let kept = Vec::<u64>::get(&mut kept.as_slice()).unwrap_or_default();

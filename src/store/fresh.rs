@@ -87,12 +87,7 @@ impl Fresh {
     ///
     /// # Errors
     /// When a page that must be completed cannot be read.
-    pub fn note(
-        &mut self,
-        seq: u64,
-        entry: &Entry,
-        pages: &Pages,
-    ) -> Result<(), PagesError> {
+    pub fn note(&mut self, seq: u64, entry: &Entry, pages: &Pages) -> Result<(), PagesError> {
         self.entries += 1;
         match &entry.what {
             What::Imported { contact, company, company_key, tags, .. } => {

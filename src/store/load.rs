@@ -23,9 +23,8 @@ pub fn load(pages: &Pages) -> Result<State, PagesError> {
     pages.scan(b"k", 5, |name, bytes| {
         companies(name, &bytes, &mut state).ok_or_else(|| bad(name))
     })?;
-    pages.scan(b"f", 5, |name, bytes| {
-        contacts(name, &bytes, &mut state).ok_or_else(|| bad(name))
-    })?;
+    pages
+        .scan(b"f", 5, |name, bytes| contacts(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"g", 5, |name, bytes| lasts(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"b", 7, |name, bytes| set(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"r", 5, |name, bytes| round(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
