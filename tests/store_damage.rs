@@ -1,6 +1,10 @@
 //! What can befall a store's directory: each is mended from the journal and said, or refused and
 //! said, and never taken for an empty book.
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that fails is a test that fails"
+)]
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

@@ -109,7 +109,7 @@ impl Author {
     fn who(&self, who: u32) -> Option<ContactId> {
         let count = u32::try_from(self.people.len()).expect("few");
         // A few at both ends, so that the same ones meet again and the last chunks change too.
-        let id = if who % 3 == 0 { count.checked_sub(1 + who / 3)? } else { who };
+        let id = if who.is_multiple_of(3) { count.checked_sub(1 + who / 3)? } else { who };
         (id < count).then_some(ContactId(id))
     }
 
@@ -145,14 +145,14 @@ impl Author {
 
     /// What a step records; nothing when there is nobody to do it to.
     fn write(&mut self, step: &Step) -> Vec<What> {
-        let today = Day(BEGIN.0 + self.day);
-        let by = || By::Rule("r".to_owned());
         match step {
             Step::People { count, company, tag } => {
                 let first = u32::try_from(self.people.len()).expect("few");
                 let tags: Vec<TagId> = self.tag(*tag).into_iter().collect();
-                let address =
-                    |n: u32| format!("{}{n}@c{company}.example", ["hr", "x"][n as usize % 2]);
+                let address = |n: u32| {
+                    let local = if n.is_multiple_of(2) { "hr" } else { "x" };
+                    format!("{local}{n}@c{company}.example")
+                };
                 let mut all = Vec::new();
                 for n in first..first + count {
                     all.push(self.import(n, address(n), *company, tags.clone()));
@@ -170,7 +170,7 @@ impl Author {
             Step::Adopt { who, tag } => {
                 let tags: Vec<TagId> = self.tag(*tag).into_iter().collect();
                 let Some(ContactId(id)) = self.who(*who) else { return Vec::new() };
-                let (was, _) = &self.people[id as usize];
+                let (was, _) = self.people.get(id as usize).expect("known");
                 let What::Imported { address, company, .. } = was.what.clone() else { panic!() };
                 vec![self.import(id, address, company.0, tags)]
             }
@@ -179,11 +179,20 @@ impl Author {
                 let of = |contact| What::Updated { contact, import: 1, card };
                 self.who(*who).map(of).into_iter().collect()
             }
+            _ => self.write_marks(step),
+        }
+    }
+
+    fn write_marks(&mut self, step: &Step) -> Vec<What> {
+        let today = Day(BEGIN.0 + self.day);
+        let by = || By::Rule("r".to_owned());
+        match step {
             Step::Declare { kind } => {
                 self.tags += 1;
                 let (no, name) = (self.tags, format!("tag {}", self.tags));
                 let batch = kind.map(|kind| {
-                    let audience = ["英语-a", "法语-a"][usize::from(no) % 2].to_owned();
+                    let audience = if no.is_multiple_of(2) { "英语-a" } else { "法语-a" };
+                    let audience = audience.to_owned();
                     (audience, kind, "s".to_owned(), u8::try_from(no % 30 + 1).expect("small"))
                 });
                 vec![What::TagDeclared { tag: TagId(no - 1), name, group: "g".to_owned(), batch }]
