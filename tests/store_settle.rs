@@ -42,6 +42,8 @@ enum Step {
     Leave { letter: (u32, u16, u16), named: bool },
     Template { hash: u64 },
     Pause { on: bool },
+    Hold { tag: u16, on: bool },
+    Approve { tag: u16, back: u16 },
     Import { ends: bool },
     Note { who: u32 },
     Commit,
@@ -84,6 +86,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (letter(), any::<bool>()).prop_map(|(letter, named)| Step::Leave { letter, named }),
         1 => (0..4_u64).prop_map(|hash| Step::Template { hash }),
         1 => any::<bool>().prop_map(|on| Step::Pause { on }),
+        1 => (0..8_u16, any::<bool>()).prop_map(|(tag, on)| Step::Hold { tag, on }),
+        1 => (0..8_u16, 0..30_u16).prop_map(|(tag, back)| Step::Approve { tag, back }),
         1 => any::<bool>().prop_map(|ends| Step::Import { ends }),
         1 => who.prop_map(|who| Step::Note { who }),
         2 => Just(Step::Commit),
@@ -291,6 +295,14 @@ impl Author {
                 name: format!("{hash}.letter"),
                 source: "s".repeat(5_000),
             }],
+            Step::Hold { tag, on } => one(self.tag(*tag).map(|tag| match on {
+                true => What::BatchHeld { tag, by, reason: "w".to_owned() },
+                false => What::BatchReleased { tag, by },
+            })),
+            Step::Approve { tag, back } => one(self.tag(*tag).map(|tag| {
+                let due = today.plus(-i32::from(*back));
+                What::RoundApproved { tag, due, by }
+            })),
             Step::Pause { on: true } => vec![What::Paused { by }],
             Step::Pause { on: false } => vec![What::Resumed { by }],
             Step::Import { ends: false } => {
