@@ -226,7 +226,7 @@ impl Daemon {
             let wake = self.wake(watchdog);
             let event = ears.hear(wake).await;
             if !self.office.works() {
-                error!("the store has failed: nothing more is sent");
+                error!("nothing more is sent");
                 return Ok(());
             }
             let tick = matches!(event, Event::Moved | Event::Due | Event::Reload | Event::Call(_));

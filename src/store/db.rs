@@ -106,6 +106,7 @@ impl Store {
         let mut opening = Opening::default();
         // No memory is touched for a journal that is not there or not ours.
         Reader::open(&dir.join("journal"))?;
+        let lost = !dir.join("sled").exists();
         let (known, remembered) = match site::condemned(dir) {
             Some(why) => (0, Err(why)),
             None => remember(dir, id, &leaves),
@@ -116,6 +117,9 @@ impl Store {
             return Err(StoreError::Foreign { path: dir.join("store-id"), why });
         }
         opening.torn = opened.torn;
+        if lost && opened.last > 1 {
+            opening.rebuilt = Some("sled is not there".to_owned());
+        }
         let Remembered { pages, state, watched, applied } = match remembered {
             Ok(remembered) => remembered,
             Err(why) => {
