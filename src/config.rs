@@ -11,24 +11,25 @@ use crate::book::address::Address;
 use crate::book::company::Companies;
 use crate::book::contact::Day;
 use crate::book::tag::{Audience, Series, SeriesKind, TagName};
-use crate::book::view::{Condition, TagMatch, TextAt, View, Views};
+use crate::book::view::{View, ViewError, Views};
 use crate::cadence::calendar::{Cadence, CadenceMode, ShortMonth, Window, Zone};
 use crate::cadence::plan::Limits;
 use crate::feedback::rule::Promote;
 use crate::letter::template::Template;
 use crate::letter::variant::Templates;
+use crate::misread::{self, Misread};
 use crate::typed::{
-    Http, Raw, RawCadence, RawCompany, RawCondition, RawMode, RawSeries, RawShortMonth, RawText,
-    RawTransport, RawView, RelayConfig, Sender,
+    Http, Raw, RawCadence, RawCompany, RawMode, RawSeries, RawShortMonth, RawTransport, RawView,
+    RelayConfig, Sender,
 };
 
 /// What is wrong with a configuration, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {message}")]
+#[error("{place}: {message}")]
 pub struct ConfigError {
-    /// The file.
-    pub file: String,
-    /// What is wrong, with the line where TOML tells it.
+    /// The file, with line and column where they are known.
+    pub place: String,
+    /// What is wrong.
     pub message: String,
     /// What to do.
     pub fix: String,
@@ -99,18 +100,13 @@ impl Config {
     /// # Errors
     /// A [`ConfigError`] that names the file, the place and the fix.
     pub fn load(file: &Path, store: Option<&Path>) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(file).map_err(|error| ConfigError {
-            file: file.display().to_string(),
-            message: format!("cannot be read: {error}"),
-            fix: "name a configuration with --config FILE; config/quickstart.toml is a good start"
-                .to_owned(),
+        let fix = "name a configuration with --config FILE; config/quickstart.toml is a good start";
+        let text = read(file, fix)?;
+        let raw: Raw = toml::from_str(&text).map_err(|error| {
+            let Misread { line, column, message, fix } = Misread::of(&text, &error);
+            ConfigError { place: format!("{}:{line}:{column}", file.display()), message, fix }
         })?;
-        let raw: Raw = toml::from_str(&text).map_err(|error| ConfigError {
-            file: file.display().to_string(),
-            message: error.to_string().trim_end().to_owned(),
-            fix: "correct that line; keys are spelt as in config/quickstart.toml".to_owned(),
-        })?;
-        Meaning { file }.of(raw, store)
+        Meaning { file, text: &text }.of(raw, store)
     }
 
     /// Views that a series excludes, in order.
@@ -145,15 +141,38 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
+/// A file's text; `fix` is for one that cannot be read at all.
+fn read(file: &Path, fix: &str) -> Result<String, ConfigError> {
+    let wrong = |place: String, message: String, fix: &str| ConfigError {
+        place,
+        message,
+        fix: fix.to_owned(),
+    };
+    let name = file.display();
+    let bytes = fs::read(file)
+        .map_err(|error| wrong(name.to_string(), format!("cannot be read: {error}"), fix))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let sound = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = sound.iter().filter(|byte| **byte == b'\n').count() + 1;
+        wrong(format!("{name}:{line}"), "this is no UTF-8".to_owned(), "save the file as UTF-8")
+    })
+}
+
 /// From what was typed to what it means.
 struct Meaning<'a> {
     file: &'a Path,
+    text: &'a str,
 }
 
+/// Where a typed value stands: the keys that lead to it, and the value itself.
+type Spot<'a> = (&'a [&'a str], &'a str);
+
 impl Meaning<'_> {
-    fn wrong(&self, message: impl std::fmt::Display, fix: &str) -> ConfigError {
+    fn wrong(&self, at: Spot<'_>, message: impl std::fmt::Display, fix: &str) -> ConfigError {
+        let file = self.file.display();
+        let line = misread::line_of(self.text, at.0, Some(at.1).filter(|value| !value.is_empty()));
         ConfigError {
-            file: self.file.display().to_string(),
+            place: line.map_or_else(|| file.to_string(), |line| format!("{file}:{line}")),
             message: message.to_string(),
             fix: fix.to_owned(),
         }
@@ -171,12 +190,17 @@ impl Meaning<'_> {
         };
         let series = self.series(raw.series)?;
         let views = self.views(raw.views)?;
-        for name in raw.exclude.silent.iter().chain(&raw.exclude.reading) {
+        let excluded = [("silent", &raw.exclude.silent), ("reading", &raw.exclude.reading)];
+        for (key, name) in
+            excluded.iter().flat_map(|(key, names)| names.iter().map(move |n| (key, n)))
+        {
             if !views.names().any(|view| view == name) {
-                return Err(self.wrong(
-                    format!("exclude names view {name:?}, which is not declared"),
-                    "declare it under [[views]], or take the name out",
-                ));
+                let fix = match misread::nearest(name, views.names()) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None => "declare it under [[views]], or take the name out".to_owned(),
+                };
+                let what = format!("exclude.{key}: view {name:?} is not declared");
+                return Err(self.wrong((&["exclude", key], name), what, &fix));
             }
         }
         self.groups(&raw.tags.groups, &series)?;
@@ -222,14 +246,23 @@ impl Meaning<'_> {
             || marketing.iter().chain(&reading).any(unusable)
         {
             let fix = "each series needs a name that does not end in a digit, as 营销 and 阅读";
-            return Err(self.wrong("[series]: a name is empty or ends in a digit", fix));
+            return Err(self.wrong(
+                (&["series"], ""),
+                "[series]: a name is empty or ends in a digit",
+                fix,
+            ));
         }
         if let Some(twice) = marketing.iter().find(|name| reading.contains(name)) {
-            return Err(self.wrong(format!("[series]: {twice:?} is both series"), "rename one"));
+            let what = format!("[series]: {twice:?} is both series");
+            return Err(self.wrong((&["series"], twice), what, "rename one"));
         }
         if !(1..=99).contains(&marketing_cycle) || !(1..=99).contains(&reading_cycle) {
             let fix = "batch numbers have two digits";
-            return Err(self.wrong("[series]: a cycle must have 1 to 99 batches", fix));
+            return Err(self.wrong(
+                (&["series"], ""),
+                "[series]: a cycle must have 1 to 99 batches",
+                fix,
+            ));
         }
         Ok(Series { marketing, reading, marketing_cycle, reading_cycle })
     }
@@ -240,6 +273,7 @@ impl Meaning<'_> {
                 Ok(CadenceMode::Rolling { epoch: Day::from_date(epoch) })
             }
             (RawMode::Rolling, None) => Err(self.wrong(
+                (&["cadence", "mode"], ""),
                 "cadence.mode = \"rolling\" needs cadence.epoch",
                 "name the first day of a cycle, as epoch = \"2026-01-01\"",
             )),
@@ -258,6 +292,7 @@ impl Meaning<'_> {
             ("next-week", _) => Ok(Promote::NextWeek),
             (_, Some(Ok(hours))) => Ok(Promote::AfterHours(hours)),
             _ => Err(self.wrong(
+                (&["cadence", "promote"], ""),
                 format!("cadence.promote = {text:?}"),
                 "write \"next-week\" or \"after-hours:48\"",
             )),
@@ -265,19 +300,25 @@ impl Meaning<'_> {
     }
 
     fn window(&self, text: &str) -> Result<Window, ConfigError> {
-        let fix = "write it as \"09:00-18:00\"";
-        let (opens, closes) = text
-            .split_once('-')
-            .ok_or_else(|| self.wrong(format!("cadence.window = {text:?}"), fix))?;
-        Window::parse(opens.trim(), closes.trim())
-            .map_err(|error| self.wrong(format!("cadence.window = {text:?}: {error}"), fix))
+        let wrong = |why: &str| {
+            let fix = "write it as \"09:00-18:00\"";
+            self.wrong(
+                (&["cadence", "window"], ""),
+                format!("cadence.window = {text:?}: {why}"),
+                fix,
+            )
+        };
+        let (opens, closes) =
+            text.split_once('-').ok_or_else(|| wrong("no - between two times"))?;
+        Window::parse(opens.trim(), closes.trim()).map_err(|error| wrong(&error.to_string()))
     }
 
     fn audiences(&self, typed: &[String]) -> Result<Vec<Audience>, ConfigError> {
         let one = |text: &String| {
             Audience::parse(text).ok_or_else(|| {
                 self.wrong(
-                    format!("audiences: {text:?}"),
+                    (&["audiences"], text),
+                    format!("audiences: {text:?} is no audience"),
                     "an audience is {language}-{name}, as 英语-工程设备经销商",
                 )
             })
@@ -296,6 +337,7 @@ impl Meaning<'_> {
             for tag in tags {
                 if let Some(other) = seen.insert(tag, group) {
                     return Err(self.wrong(
+                        (&["tags", "groups", group], tag),
                         format!("tags.groups: {tag:?} is in both {other:?} and {group:?}"),
                         "a tag belongs to one group: take it out of the other",
                     ));
@@ -304,10 +346,12 @@ impl Meaning<'_> {
                     Ok(TagName::Plain(_)) => (),
                     Ok(_) => {
                         let fix = "batch tags find their group by their series: take it out";
-                        return Err(self.wrong(format!("tags.groups.{group}: {tag:?}"), fix));
+                        let what = format!("tags.groups.{group}: {tag:?} is a batch tag");
+                        return Err(self.wrong((&["tags", "groups", group], tag), what, fix));
                     }
                     Err(error) => {
                         return Err(self.wrong(
+                            (&["tags", "groups", group], tag),
                             format!("tags.groups.{group}: {error}"),
                             "correct the tag's name",
                         ));
@@ -328,28 +372,35 @@ impl Meaning<'_> {
             let Some(only) = only.filter(|_| !name.trim().is_empty()) else {
                 let what = "needs a name and exactly one of any, all, not, tag, tag_group, address, \
                             domain, view";
-                return Err(self.wrong(format!("view {name:?} {what}"), fix));
+                return Err(self.wrong((&["views"], &name), format!("view {name:?} {what}"), fix));
             };
-            views.push(View { name, condition: condition(only) });
+            views.push(View { name, condition: only.into() });
         }
-        Views::new(&views).map_err(|error| self.wrong(error, fix))
+        Views::new(&views).map_err(|error| {
+            let spot = match &error {
+                ViewError::Unknown { named, .. } => named,
+                ViewError::Twice(view) | ViewError::Empty(view) => view,
+                _ => "",
+            };
+            self.wrong((&["views"], spot), &error, fix)
+        })
     }
 
     fn companies(&self, raw: &RawCompany) -> Result<Companies, ConfigError> {
         let aliases: Vec<(String, String)> =
             raw.aliases.iter().map(|(from, to)| (from.clone(), to.clone())).collect();
-        Companies::new(&aliases, &raw.free, &raw.not_free)
-            .map_err(|error| self.wrong(format!("[company]: {error}"), "correct that domain"))
+        Companies::new(&aliases, &raw.free, &raw.not_free).map_err(|error| {
+            self.wrong((&["company"], ""), format!("[company]: {error}"), "correct that domain")
+        })
     }
 
     /// All `*.letter` files of the directory.
     fn templates(&self, dir: &Path, series: &Series) -> Result<Templates, ConfigError> {
         let dir = self.beside(dir);
-        let unreadable = |error: std::io::Error| ConfigError {
-            file: dir.display().to_string(),
-            message: format!("templates cannot be read: {error}"),
-            fix: "name their directory with templates = \"…\", relative to the configuration"
-                .to_owned(),
+        let unreadable = |error: std::io::Error| {
+            let what = format!("templates: {} cannot be read: {error}", dir.display());
+            let fix = "name the directory of the *.letter files, relative to this file";
+            self.wrong((&["templates"], ""), what, fix)
         };
         let mut templates = Vec::new();
         for found in fs::read_dir(&dir).map_err(unreadable)? {
@@ -357,13 +408,13 @@ impl Meaning<'_> {
             if path.extension().is_none_or(|ending| ending != "letter") {
                 continue;
             }
-            let source = fs::read_to_string(&path).map_err(unreadable)?;
+            let source = read(&path, "take it away, or let this user read it")?;
             let file = path.display().to_string();
             let template =
                 Template::parse(&file, &source, series).map_err(|error| ConfigError {
-                    file: file.clone(),
-                    message: error.to_string(),
-                    fix: "correct the template; `tradewind check` looks at all of them".to_owned(),
+                    place: format!("{}:{}", error.file, error.line),
+                    message: error.what,
+                    fix: error.fix,
                 })?;
             templates.push(template);
         }
@@ -382,18 +433,32 @@ impl Meaning<'_> {
                 Ok(Transport::Maildir(store.join(maildir.unwrap_or_else(|| "maildir".into()))))
             }
             RawTransport::Relay if relays.is_empty() => Err(self.wrong(
+                (&["transport"], ""),
                 "transport = \"relay\" without a [[relay]]",
                 "add [[relay]] with host = \"…\"",
             )),
-            RawTransport::Relay => Ok(Transport::Relay(relays)),
+            RawTransport::Relay => {
+                let relays = relays.into_iter().map(|relay| self.relay(relay));
+                Ok(Transport::Relay(relays.collect::<Result<_, _>>()?))
+            }
         }
+    }
+
+    fn relay(&self, mut relay: RelayConfig) -> Result<RelayConfig, ConfigError> {
+        if relay.user.is_some() != relay.secret_file.is_some() {
+            let what = "relay: user without secret_file, or the reverse";
+            return Err(self.wrong((&["relay"], &relay.host), what, "give both, or neither"));
+        }
+        relay.secret_file = relay.secret_file.map(|file| self.beside(&file));
+        Ok(relay)
     }
 
     fn sender(&self, mut sender: Sender) -> Result<Sender, ConfigError> {
         let own = |key: &str, address: &str| match Address::parse(address) {
             Ok(parsed) => Ok(parsed.address.as_str().to_owned()),
             Err(error) => {
-                Err(self.wrong(format!("sender.{key} = {address:?}: {error}"), "correct it"))
+                let what = format!("sender.{key} = {address:?}: {error}");
+                Err(self.wrong((&["sender", key], ""), what, "write it as ann@acme.example"))
             }
         };
         sender.address = own("address", &sender.address)?;
@@ -414,51 +479,10 @@ impl Meaning<'_> {
                 })
             });
             if !sound || url.ends_with('/') {
-                return Err(self.wrong(format!("http.public_url = {url:?}"), fix));
+                let what = format!("http.public_url = {url:?} is no address of a site");
+                return Err(self.wrong((&["http", "public_url"], ""), what, fix));
             }
         }
         Ok(http)
-    }
-}
-
-fn condition(raw: RawCondition) -> Condition {
-    let all = |list: Vec<RawCondition>| list.into_iter().map(condition).collect();
-    let any_of = |mut list: Vec<Condition>| match list.len() {
-        1 => list.swap_remove(0),
-        _ => Condition::Any(list),
-    };
-    match raw {
-        RawCondition::Any(list) => Condition::Any(all(list)),
-        RawCondition::All(list) => Condition::All(all(list)),
-        RawCondition::Not(inner) => Condition::Not(Box::new(condition(*inner))),
-        RawCondition::Tag(tags) => any_of(tags.list().into_iter().map(tag).collect()),
-        RawCondition::TagGroup(groups) => any_of(
-            groups.list().into_iter().map(|group| Condition::Tag(TagMatch::Group(group))).collect(),
-        ),
-        RawCondition::Address(raw) => {
-            let (at, values) = text(raw);
-            Condition::Address { at, values }
-        }
-        RawCondition::Domain(raw) => {
-            let (at, values) = text(raw);
-            Condition::Domain { at, values }
-        }
-        RawCondition::View(name) => Condition::View(name),
-    }
-}
-
-fn tag(name: String) -> Condition {
-    Condition::Tag(match name.strip_suffix('*') {
-        Some(prefix) => TagMatch::Prefix(prefix.to_owned()),
-        None => TagMatch::Name(name),
-    })
-}
-
-fn text(raw: RawText) -> (TextAt, Vec<String>) {
-    match raw {
-        RawText::StartsWith(values) => (TextAt::Starts, values.list()),
-        RawText::EndsWith(values) => (TextAt::Ends, values.list()),
-        RawText::Contains(values) => (TextAt::Contains, values.list()),
-        RawText::Equals(values) => (TextAt::Equals, values.list()),
     }
 }

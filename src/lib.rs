@@ -58,6 +58,7 @@ pub mod feedback {
     pub mod report;
 }
 
+pub mod misread;
 pub mod typed;
 pub mod config;
 

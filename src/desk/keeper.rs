@@ -22,7 +22,7 @@ use crate::letter::token::Keys;
 use crate::store::db::{Opening, Store};
 use crate::store::facts::ClockKind;
 use crate::store::ledger;
-use crate::store::site::StoreError;
+use crate::store::site::{self, StoreError};
 
 /// Holds everything there is to hold.
 pub struct Keeper {
@@ -342,7 +342,9 @@ fn file_failure(path: &Path, error: &std::io::Error) -> Failure {
 /// The store's token keys: a line each, `ID HEX`, oldest first; the last one signs.
 fn read_keys(dir: &Path) -> Result<Keys, Failure> {
     let path = dir.join("token-keys");
-    let text = std::fs::read_to_string(&path).map_err(|error| file_failure(&path, &error))?;
+    let text = site::read_secret(&path, 0o077).map_err(|error| {
+        Failure::new(78, format!("{}: {error}", path.display()), error.fix(&path))
+    })?;
     let wrong = |why: &str| {
         Failure::usage(
             78,

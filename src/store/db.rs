@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ impl Store {
         if site::is_taken(dir) {
             return Err(StoreError::Exists(dir.to_owned()));
         }
-        fs::create_dir_all(dir).map_err(|error| site::at(dir, error))?;
+        site::make_dir(dir).map_err(|error| site::at(dir, error))?;
         let mut journal = Journal::create(&dir.join("journal"), id)?;
         journal.push(&Entry { at: now, what: What::StoreCreated { store: id } });
         journal.commit()?;

@@ -1,7 +1,8 @@
 //! The directory of a store: whose it is, who holds it, and what can be wrong with it.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::store::journal::JournalError;
@@ -103,6 +104,66 @@ pub fn write_identity(dir: &Path, id: [u8; 16]) -> Result<(), StoreError> {
         File::open(dir)?.sync_all()
     };
     write().map_err(|error| at(&path, error))
+}
+
+/// Makes the directory, for its owner only: it will hold who is written to. One that is there
+/// already stays as open as it is.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
+/// A file that only those who must may read.
+///
+/// # Errors
+/// When it cannot be read, or its mode has one of the bits in `refused`.
+pub fn read_secret(path: &Path, refused: u32) -> Result<String, SecretError> {
+    let mut file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode() & 0o7777;
+    if mode & refused != 0 {
+        return Err(SecretError::Open { mode, sound: mode & !refused });
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Why a secret is not used. Never says what the file holds.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// Others than its owner can get at it.
+    #[error("others may read or write this secret (mode {mode:04o})")]
+    Open {
+        /// Its mode.
+        mode: u32,
+        /// The mode without what is refused.
+        sound: u32,
+    },
+    /// It cannot be read.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl SecretError {
+    /// What to do about it.
+    #[must_use]
+    pub fn fix(&self, path: &Path) -> String {
+        match self {
+            Self::Open { sound, .. } => format!(
+                "chmod {sound:04o} {}; if strangers have accounts here, change the secret too",
+                path.display()
+            ),
+            Self::Io(_) => "let the daemon's user, and nobody else, read it".to_owned(),
+        }
+    }
 }
 
 /// Whether the directory holds a store, or the beginnings of one.
