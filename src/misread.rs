@@ -133,6 +133,10 @@ fn words(said: &str, key: Option<&str>) -> (String, String) {
         let fix = "write \"…\", or [\"…\", \"…\"]";
         return (of_key("neither a text nor a list of texts".to_owned()), fix.to_owned());
     }
+    if said.contains("untagged enum RawWindow") {
+        let fix = "write \"09:00-18:00\", or { mon = \"09:00-18:00\", sat = \"closed\" }";
+        return (of_key("neither hours nor days with hours".to_owned()), fix.to_owned());
+    }
     match said.split_once(", expected ") {
         Some((what, expected)) => (of_key(what.to_owned()), format!("write {}", plain(expected))),
         None => (
@@ -234,6 +238,7 @@ mod tests {
             ("[http]\nlisten = \"x\"", 2, 10, "http.listen: no address", "127.0.0.1:8025"),
             ("[[views]]\ntag = 3", 2, 7, "views.tag: neither a text", "[\"…\", \"…\"]"),
             ("audiences = 3", 1, 13, "audiences: invalid type", "a list"),
+            ("[cadence]\nwindow = 9", 2, 10, "cadence.window: neither hours", "09:00-18:00"),
             ("[cadence", 1, 9, "unclosed table", "]"),
             ("", 1, 1, "the key \"zone\" is missing", "`zone = …`"),
         ] {

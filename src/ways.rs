@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::config::{Config, Transport as Ways};
+use crate::config::Config;
 use crate::control::Failure;
+use crate::meaning::Transport as Ways;
 use crate::net::dispatch::{Limits, Route, Transport};
 use crate::net::maildir::Maildir;
 use crate::net::relay::{Login, Relay, Timeouts, TlsLevel};
-use crate::store::site;
+use crate::secret;
 use crate::typed::{RelayConfig, RelayTls};
 
 /// Letters written to the maildir at once.
@@ -76,7 +77,7 @@ fn route(relay: &RelayConfig, config: &Config) -> Result<Route, Failure> {
     let login = match (&relay.user, &relay.secret_file) {
         (Some(user), Some(file)) => {
             // A group that may read it is how root hands a secret to a service.
-            let secret = site::read_secret(file, 0o027).map_err(|error| {
+            let secret = secret::read(file, secret::GROUP_MAY_READ).map_err(|error| {
                 Failure::new(78, format!("{}: {error}", file.display()), error.fix(file))
             })?;
             Some(Login { user: user.clone(), secret: secret.trim_end().to_owned() })
