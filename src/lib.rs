@@ -35,6 +35,7 @@ pub mod cadence {
     pub mod sheet;
     pub mod rows;
     pub mod intake;
+    pub mod reason;
     pub mod plan;
 }
 
@@ -59,6 +60,7 @@ pub mod feedback {
 }
 
 pub mod typed;
+pub mod meaning;
 pub mod config;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
@@ -101,6 +103,7 @@ pub mod desk {
     pub mod dayplan;
     pub mod importing;
     pub mod keeper;
+    pub mod resume;
     pub mod day;
     pub mod letters;
     pub mod imports;

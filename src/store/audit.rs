@@ -350,16 +350,6 @@ impl Judge {
         }
     }
 
-    /// A letter that was planned may be withdrawn before its first claim, but not after its end.
-    fn withdraw(&mut self, letter: LetterId) {
-        let Person { tag, due, end, .. } = *self.person(letter.contact);
-        let living = self.living.get(&letter.contact).is_some_and(|living| living.letter == letter);
-        let ended = end != End::Never && (tag, due) == (letter.tag, letter.due);
-        if living || ended {
-            self.settle(letter, End::GivenUp);
-        }
-    }
-
     fn settle(&mut self, letter: LetterId, end: End) {
         if end == End::Unknown {
             self.unknown.insert(letter);
@@ -380,6 +370,19 @@ impl Judge {
             if marketing {
                 person.silent = person.silent.max(day);
             }
+        }
+    }
+
+    /// A planned letter may be withdrawn before any claim, but not after its end.
+    fn withdraw(&mut self, letter: LetterId) {
+        let under_way = self.living.get(&letter.contact).is_some_and(|one| one.letter == letter);
+        let person = self.person(letter.contact);
+        let ended =
+            person.end != End::Never && (person.tag, person.due) == (letter.tag, letter.due);
+        if under_way || ended {
+            self.settle(letter, End::GivenUp);
+        } else {
+            (person.tag, person.due, person.end) = (letter.tag, letter.due, End::GivenUp);
         }
     }
 

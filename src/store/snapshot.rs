@@ -80,10 +80,21 @@ fn as_entries(state: &State) -> Vec<What> {
         contact_gap_days_min: limits.contact_gap_days_min,
         silent_gap_days_min: limits.silent_gap_days_min,
     }));
+    let by = || crate::feedback::entry::By::Rule("snapshot".to_owned());
     if state.paused {
-        let by = crate::feedback::entry::By::Rule("snapshot".to_owned());
-        entries.push(What::Paused { by });
+        entries.push(What::Paused { by: by() });
     }
+    let reason = String::new();
+    entries.extend(state.held.iter().map(|tag| What::BatchHeld {
+        tag: *tag,
+        by: by(),
+        reason: reason.clone(),
+    }));
+    entries.extend(state.approved.iter().map(|(due, tag)| What::RoundApproved {
+        tag: *tag,
+        due: *due,
+        by: by(),
+    }));
     entries
 }
 

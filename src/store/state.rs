@@ -3,7 +3,7 @@
 //! [`State::apply`] is the only way the state changes; it asks nobody (no clock, no configuration,
 //! no disk), so a replay of the journal gives the same state to the last bit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::book::address::Address;
 use crate::book::contact::{ContactId, Day, Moment};
@@ -19,7 +19,7 @@ use crate::store::facts::{ClockKind, Counts, ImportState, InForce, Living, Round
 pub const MEMORY_DAYS: i32 = 21;
 
 /// Everything the fold of the journal knows, but names, columns and histories.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct State {
     /// The id that journal and sled share.
     pub store: [u8; 16],
@@ -67,6 +67,10 @@ pub struct State {
     pub paused: bool,
     /// The limits of the last claim.
     pub in_force: Option<InForce>,
+    /// Batches that are stopped.
+    pub held: BTreeSet<TagId>,
+    /// Rounds that may go out although they are large.
+    pub approved: BTreeSet<(Day, TagId)>,
     /// Which clock claims were made by.
     pub clock: ClockKind,
     /// The latest instant of any entry.
@@ -180,6 +184,15 @@ impl State {
                     contact_gap_days_min: *contact_gap_days_min,
                     silent_gap_days_min: *silent_gap_days_min,
                 });
+            }
+            What::BatchHeld { tag, .. } => {
+                self.held.insert(*tag);
+            }
+            What::BatchReleased { tag, .. } => {
+                self.held.remove(tag);
+            }
+            What::RoundApproved { tag, due, .. } => {
+                self.approved.insert((*due, *tag));
             }
             What::Updated { .. } | What::Noted { .. } => (),
             what => self.letter(entry.at, what),
@@ -310,13 +323,26 @@ impl State {
         }
     }
 
+    /// Whether an open of this contact waits for a reading tag.
+    #[must_use]
+    pub fn is_pending(&self, contact: ContactId) -> bool {
+        let all = (contact, TagId(0))..=(contact, TagId(u16::MAX));
+        self.pending.range(all).next().is_some()
+    }
+
+    /// The rounds whose letters need not be remembered one by one when `day` opens.
+    pub fn forgotten_on(&self, day: Day) -> impl Iterator<Item = (Day, TagId)> + '_ {
+        let old = self.rounds.range(..(day.plus(-MEMORY_DAYS), TagId(0)));
+        old.filter(|(_, round)| !round.done.is_empty()).map(|(key, _)| *key)
+    }
+
     fn open_day(&mut self, day: Day) {
         self.opened = Some(day);
         self.frozen = None;
-        let oldest = day.plus(-MEMORY_DAYS);
-        self.recent = self.recent.split_off(&oldest);
-        for (_, round) in self.rounds.range_mut(..(oldest, TagId(0))) {
-            round.done = ContactSet::new();
+        self.recent = self.recent.split_off(&day.plus(-MEMORY_DAYS));
+        self.approved = self.approved.split_off(&(day.plus(-MEMORY_DAYS), TagId(0)));
+        for key in self.forgotten_on(day).collect::<Vec<_>>() {
+            self.rounds.entry(key).or_default().done = ContactSet::new();
         }
         self.turn_to(day);
     }
