@@ -226,7 +226,7 @@ impl Daemon {
             let wake = self.wake(watchdog);
             let event = ears.hear(wake).await;
             if !self.office.works() {
-                error!("the store has failed: nothing more is sent");
+                error!("nothing more is sent");
                 return Ok(());
             }
             let tick = matches!(event, Event::Moved | Event::Due | Event::Reload | Event::Call(_));
@@ -438,7 +438,9 @@ impl Daemon {
         doors: [JoinHandle<()>; 2],
         quit: CancellationToken,
     ) -> Result<(), Failure> {
-        let Self { office, dispatch, clock, config, .. } = self;
+        let Self { office, dispatch, clock, config, step, .. } = self;
+        // The doors would wait for whoever waits for the clock.
+        drop(step);
         let mut joining = tokio::spawn(dispatch.join());
         let back = loop {
             tokio::select! {

@@ -124,6 +124,12 @@ impl DayPlan {
         }
     }
 
+    /// One of its rounds.
+    #[must_use]
+    pub fn round(&self, tag: TagId, due: Day) -> Option<&RoundPlan> {
+        self.rounds.iter().find(|round| round.tag == tag && round.due == due)
+    }
+
     /// Nobody of `who` is written to in a round any more, nor counted in it.
     pub fn leave_out(&mut self, tag: TagId, due: Day, who: &ContactSet) {
         if who.is_empty() {
@@ -143,12 +149,6 @@ impl DayPlan {
         if let Some(round) = self.rounds.get_mut(place) {
             round.forget(who);
         }
-    }
-
-    /// One of its rounds.
-    #[must_use]
-    pub fn round(&self, tag: TagId, due: Day) -> Option<&RoundPlan> {
-        self.rounds.iter().find(|round| round.tag == tag && round.due == due)
     }
 
     /// A contact's letter was claimed.

@@ -20,6 +20,7 @@ use crate::feedback::open::OpenRules;
 use crate::letter::template::Template;
 use crate::letter::token::Keys;
 use crate::meaning::ConfigError;
+use crate::secret::{self, SecretError};
 use crate::store::db::{Opening, Store};
 use crate::store::facts::ClockKind;
 use crate::store::ledger;
@@ -350,11 +351,13 @@ fn read_keys(dir: &Path) -> Result<Keys, Failure> {
             "restore the file from a backup: without it old letters' links no longer work",
         )
     };
-    let text = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+    let text = match secret::read(&path, secret::OWNERS_ONLY) {
+        Err(SecretError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(wrong("is missing"));
         }
-        read => read.map_err(|error| site::at(&path, error))?,
+        read => read.map_err(|error| {
+            Failure::new(78, format!("{}: {error}", path.display()), error.fix(&path))
+        })?,
     };
     let mut keys = Vec::new();
     for line in text.lines() {

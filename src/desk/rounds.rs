@@ -8,9 +8,9 @@ use crate::book::contact::{ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
 use crate::control::Failure;
+use crate::desk::day::withdrawn;
 use crate::desk::dayplan::RoundPlan;
 use crate::desk::keeper::Keeper;
-use crate::desk::resume::withdrawn;
 use crate::feedback::entry::{Entry, RoundRecord, What};
 
 /// One round of a day, as it is shown.

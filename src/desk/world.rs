@@ -83,7 +83,8 @@ impl<'a> World<'a> {
     /// A past day that was never lived through: today's book, without the letters that came after.
     #[must_use]
     pub fn past(keeper: &'a Keeper, day: Day) -> Self {
-        let mut world = Self::new(keeper, keeper.config.zone.start_of(day), Shares::default());
+        let begin = keeper.config.zone.start_of(day);
+        let mut world = Self::new(keeper, begin, Shares::default());
         world.carried.clear();
         for last in world.last.iter_mut().chain(&mut world.last_silent) {
             if *last > day.0 {
@@ -145,11 +146,11 @@ impl<'a> World<'a> {
             .iter()
             .map(|due| self.keeper.closed_on(self.day, &due.targets))
             .collect::<Result<Vec<_>, Failure>>()?;
+        let state = self.keeper.store.state();
         let open = match self.day == self.first {
             true => self.open_today,
             false => self.keeper.opens_on(self.day),
         };
-        let state = self.keeper.store.state();
         let asked: Vec<Round<'_>> = rounds
             .iter()
             .zip(&exclusions)

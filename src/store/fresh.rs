@@ -71,12 +71,12 @@ impl Fresh {
     pub fn foresee(&mut self, entry: &Entry, state: &State) {
         match &entry.what {
             // Opens that lead to this reading tag settle in the rounds that the contact read.
-            What::Tagged { contact, .. } | What::Imported { contact, .. } => {
-                if state.is_pending(*contact) {
-                    let read =
-                        state.rounds.iter().filter(|(_, round)| round.readers.contains(*contact));
-                    self.rounds.extend(read.map(|(key, _)| *key));
-                }
+            What::Tagged { contact, .. } | What::Imported { contact, .. }
+                if state.is_pending(*contact) =>
+            {
+                let rounds = state.rounds.iter();
+                let read = rounds.filter(|(_, round)| round.readers.contains(*contact));
+                self.rounds.extend(read.map(|(key, _)| *key));
             }
             What::DayOpened { day } => self.rounds.extend(state.forgotten_on(*day)),
             _ => (),

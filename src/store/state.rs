@@ -65,12 +65,12 @@ pub struct State {
     pub templates: BTreeMap<u64, (String, String)>,
     /// Told to stop writing.
     pub paused: bool,
-    /// The limits of the last claim.
-    pub in_force: Option<InForce>,
     /// Batches that are stopped.
     pub held: BTreeSet<TagId>,
     /// Rounds that may go out although they are large.
     pub approved: BTreeSet<(Day, TagId)>,
+    /// The limits of the last claim.
+    pub in_force: Option<InForce>,
     /// Which clock claims were made by.
     pub clock: ClockKind,
     /// The latest instant of any entry.
@@ -178,13 +178,6 @@ impl State {
             }
             What::Paused { .. } => self.paused = true,
             What::Resumed { .. } => self.paused = false,
-            What::Limited { company_per_day_max, contact_gap_days_min, silent_gap_days_min } => {
-                self.in_force = Some(InForce {
-                    company_per_day_max: *company_per_day_max,
-                    contact_gap_days_min: *contact_gap_days_min,
-                    silent_gap_days_min: *silent_gap_days_min,
-                });
-            }
             What::BatchHeld { tag, .. } => {
                 self.held.insert(*tag);
             }
@@ -193,6 +186,13 @@ impl State {
             }
             What::RoundApproved { tag, due, .. } => {
                 self.approved.insert((*due, *tag));
+            }
+            What::Limited { company_per_day_max, contact_gap_days_min, silent_gap_days_min } => {
+                self.in_force = Some(InForce {
+                    company_per_day_max: *company_per_day_max,
+                    contact_gap_days_min: *contact_gap_days_min,
+                    silent_gap_days_min: *silent_gap_days_min,
+                });
             }
             What::Updated { .. } | What::Noted { .. } => (),
             what => self.letter(entry.at, what),
