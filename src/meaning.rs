@@ -138,7 +138,8 @@ impl Meaning<'_> {
         const CARRY_DAYS_MAX: u16 = 14;
         if days > CARRY_DAYS_MAX {
             let fix = "what waits longer goes out in its next round";
-            return Err(self.wrong("cadence.carry_days_max is at most 14", fix));
+            let at = (["cadence", "carry_days_max"].as_slice(), "");
+            return Err(self.wrong(at, "cadence.carry_days_max is at most 14", fix));
         }
         Ok(days)
     }
