@@ -454,3 +454,20 @@ fn a_letter_handed_out_twice_over_midnight_leaves_once() {
         assert_eq!(house.violations(), json!([]));
     }
 }
+
+#[test]
+fn a_batch_held_in_the_middle_of_the_day_comes_to_rest_and_goes_on() {
+    let mut house = House::new("2024-09-05T08:00", &[]);
+    house.import(M05, &staff("one", 3));
+    let mut first = true;
+    house.pass(1, &mut |_| if std::mem::take(&mut first) { deferred() } else { accepted() });
+    house.ask(json!({ "command": "hold", "batch": M05, "reason": "price list" }));
+    house.accept("2024-09-05T12:00");
+    assert_eq!(house.got.len(), 1);
+    assert_eq!(house.why("p03@one.example", "2024-09-05"), ("skip".into(), "held".into()));
+    house.ask(json!({ "command": "release", "batch": M05 }));
+    house.accept("2024-09-05T20:00");
+    assert_eq!(house.mailed("2024-09-05").len(), 3);
+    assert_eq!(house.got.len(), 4);
+    assert_eq!(house.violations(), json!([]));
+}

@@ -322,6 +322,7 @@ impl Keeper {
         }
         self.store.record(now, What::BatchReleased { tag, by: By::Person(who.to_owned()) })?;
         self.stale = true;
+        self.resting.clear();
         Ok(json!({ "released": self.tag_name(tag) }))
     }
 
