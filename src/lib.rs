@@ -35,6 +35,7 @@ pub mod cadence {
     pub mod sheet;
     pub mod rows;
     pub mod intake;
+    pub mod reason;
     pub mod plan;
 }
 
@@ -43,23 +44,27 @@ pub mod letter {
     pub mod name;
     pub mod template_file;
     pub mod template;
+    pub mod speech;
     pub mod lint;
     pub mod variant;
     pub mod token;
     pub mod compose;
 }
 
-/// And then: what replies mean, who opened, the one vocabulary of events, rules and reports.
+/// And then: what replies mean, who opened, the one vocabulary of events, rules.
 pub mod feedback {
     pub mod verdict;
     pub mod open;
     pub mod entry;
     pub mod rule;
-    pub mod report;
 }
 
+pub mod misread;
 pub mod typed;
+pub mod spot;
+pub mod meaning;
 pub mod config;
+pub mod secret;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
 pub mod store {
@@ -103,10 +108,12 @@ pub mod desk {
     pub mod dayplan;
     pub mod importing;
     pub mod keeper;
+    pub mod judge;
     pub mod day;
     pub mod letters;
     pub mod imports;
     pub mod orders;
+    pub mod world;
     pub mod ahead;
     pub mod rounds;
     pub mod tell;
@@ -120,9 +127,11 @@ pub mod daemon;
 
 /// The face: arguments, commands, and what they print.
 pub mod cli {
+    pub mod examples;
     pub mod args;
     pub mod render;
     pub mod backend;
+    pub mod stretch;
     pub mod import;
     pub mod stage;
     pub mod quickstart;

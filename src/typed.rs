@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::book::tag::Series;
+use crate::book::view::{Condition, TagMatch, TextAt};
 use crate::cadence::plan::Limits;
 
 /// The sender identity.
@@ -31,7 +32,7 @@ pub struct Sender {
 }
 
 /// One smarthost.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelayConfig {
     /// Host name or address.
@@ -135,6 +136,8 @@ pub struct Raw {
     #[serde(default)]
     pub exclude: RawExclude,
     #[serde(default)]
+    pub closed: Vec<RawClosed>,
+    #[serde(default)]
     pub company: RawCompany,
     #[serde(default = "default_templates")]
     pub templates: PathBuf,
@@ -168,7 +171,24 @@ pub struct RawCadence {
     pub short_month: RawShortMonth,
     pub carry_days_max: u16,
     pub promote: String,
-    pub window: String,
+    pub window: RawWindow,
+    pub closed_days: Vec<String>,
+}
+
+/// The hours of every day, or of each weekday.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum RawWindow {
+    Daily(String),
+    Weekly(BTreeMap<String, String>),
+}
+
+/// One of `[[closed]]`: days on which a view's contacts are not written to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawClosed {
+    pub view: String,
+    pub days: Vec<String>,
 }
 
 impl Default for RawCadence {
@@ -179,7 +199,8 @@ impl Default for RawCadence {
             short_month: RawShortMonth::Skip,
             carry_days_max: 7,
             promote: "next-week".to_owned(),
-            window: "00:00-24:00".to_owned(),
+            window: RawWindow::Daily("00:00-24:00".to_owned()),
+            closed_days: Vec::new(),
         }
     }
 }
@@ -208,6 +229,9 @@ pub struct RawLimits {
     pub contact_gap_days_min: u16,
     pub silent_gap_days_min: u16,
     pub day_max: Option<u32>,
+    pub sender_day_max: Option<u32>,
+    pub audience_day_max: BTreeMap<String, u32>,
+    pub approve_above: Option<u32>,
 }
 
 impl Default for RawLimits {
@@ -218,6 +242,9 @@ impl Default for RawLimits {
             contact_gap_days_min: limits.contact_gap_days_min,
             silent_gap_days_min: limits.silent_gap_days_min,
             day_max: None,
+            sender_day_max: None,
+            audience_day_max: BTreeMap::new(),
+            approve_above: None,
         }
     }
 }
@@ -346,5 +373,53 @@ impl OneOrMany {
             Self::One(one) => vec![one],
             Self::Many(many) => many,
         }
+    }
+}
+
+impl From<RawCondition> for Condition {
+    fn from(raw: RawCondition) -> Self {
+        let all = |list: Vec<RawCondition>| list.into_iter().map(Self::from).collect();
+        let any_of = |mut list: Vec<Condition>| match list.len() {
+            1 => list.swap_remove(0),
+            _ => Condition::Any(list),
+        };
+        match raw {
+            RawCondition::Any(list) => Condition::Any(all(list)),
+            RawCondition::All(list) => Condition::All(all(list)),
+            RawCondition::Not(inner) => Condition::Not(Box::new(Self::from(*inner))),
+            RawCondition::Tag(tags) => any_of(tags.list().into_iter().map(tag).collect()),
+            RawCondition::TagGroup(groups) => any_of(
+                groups
+                    .list()
+                    .into_iter()
+                    .map(|group| Condition::Tag(TagMatch::Group(group)))
+                    .collect(),
+            ),
+            RawCondition::Address(raw) => {
+                let (at, values) = text(raw);
+                Condition::Address { at, values }
+            }
+            RawCondition::Domain(raw) => {
+                let (at, values) = text(raw);
+                Condition::Domain { at, values }
+            }
+            RawCondition::View(name) => Condition::View(name),
+        }
+    }
+}
+
+fn tag(name: String) -> Condition {
+    Condition::Tag(match name.strip_suffix('*') {
+        Some(prefix) => TagMatch::Prefix(prefix.to_owned()),
+        None => TagMatch::Name(name),
+    })
+}
+
+fn text(raw: RawText) -> (TextAt, Vec<String>) {
+    match raw {
+        RawText::StartsWith(values) => (TextAt::Starts, values.list()),
+        RawText::EndsWith(values) => (TextAt::Ends, values.list()),
+        RawText::Contains(values) => (TextAt::Contains, values.list()),
+        RawText::Equals(values) => (TextAt::Equals, values.list()),
     }
 }

@@ -79,7 +79,7 @@ fn expected(
 #[test]
 fn what_is_on_its_way_to_sled_is_never_missed() {
     let dir = tempfile::tempdir().unwrap();
-    Store::init(dir.path(), at(FIRST), [7; 16]).unwrap();
+    Store::init(dir.path(), at(FIRST), [7; 16], || Ok(())).unwrap();
     let mut store = open(dir.path());
     declare(&mut store, 2);
     // Some times what the memory holds back, so that batches are written all the while.
@@ -135,7 +135,7 @@ fn what_is_on_its_way_to_sled_is_never_missed() {
 #[test]
 fn who_was_tagged_when_is_kept_as_long_as_it_is_asked_about() {
     let dir = tempfile::tempdir().unwrap();
-    Store::init(dir.path(), at(FIRST), [7; 16]).unwrap();
+    Store::init(dir.path(), at(FIRST), [7; 16], || Ok(())).unwrap();
     let mut store = open(dir.path());
     declare(&mut store, 2);
     for day in 0..40_u16 {

@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use mail_parser::MessageParser;
 use serde_json::Value;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::backend::SOCKET;
@@ -104,19 +105,27 @@ impl Stage {
         clock: &str,
         files: impl FnOnce(SocketAddr) -> Result<Vec<(String, String)>, Failure>,
     ) -> Result<Self, Failure> {
+        let runtime = runtime()?;
         let dir = make_dir()?;
-        let mut props = Props { dir: dir.clone(), keep, actors: Vec::new() };
-        let (server, sink) = start_sink(&dir.join("letters"))?;
-        props.actors.push(server);
+        let props = Props { dir: dir.clone(), keep, actors: Vec::new() };
+        let props = Arc::new(Mutex::new(props));
+        runtime.spawn(strike_on_interrupt(Arc::clone(&props)));
+        // A process is started under the lock, so that none is forgotten when a signal comes.
+        let sink = {
+            let mut props = locked(&props);
+            let (server, sink) = start_sink(&dir.join("letters"))?;
+            props.actors.push(server);
+            sink
+        };
         for (name, text) in files(sink)? {
             write(&dir.join(name), &text)?;
         }
         finish(tradewind(&dir)?.arg("init"), "")?;
-        props.actors.push(start_daemon(&dir, clock)?);
-        let runtime = runtime()?;
-        let client = ready(&mut props, &runtime)?;
-        let props = Arc::new(Mutex::new(props));
-        runtime.spawn(strike_on_interrupt(Arc::clone(&props)));
+        let started = {
+            let mut props = locked(&props);
+            start_daemon(&dir, clock).map(|daemon| props.actors.push(daemon))
+        };
+        let client = started.and_then(|()| ready(&dir, &props, &runtime))?;
         Ok(Self { props, dir, sink, client, runtime })
     }
 
@@ -343,9 +352,9 @@ fn runtime() -> Result<Runtime, Failure> {
 }
 
 /// Waits until the daemon answers.
-fn ready(props: &mut Props, runtime: &Runtime) -> Result<Client, Failure> {
-    let socket = props.dir.join("store").join(SOCKET);
-    let log = props.dir.join("daemon.log");
+fn ready(dir: &Path, props: &Mutex<Props>, runtime: &Runtime) -> Result<Client, Failure> {
+    let socket = dir.join("store").join(SOCKET);
+    let log = dir.join("daemon.log");
     let started = Instant::now();
     while started.elapsed() < READY_WITHIN {
         if let Some(mut client) = Client::connect(&socket)? {
@@ -354,7 +363,9 @@ fn ready(props: &mut Props, runtime: &Runtime) -> Result<Client, Failure> {
                 _ => Ok(client),
             };
         }
-        let ended = props.actors.last_mut().and_then(|daemon| daemon.try_wait().ok().flatten());
+        let mut daemon = locked(props);
+        let ended = daemon.actors.last_mut().and_then(|daemon| daemon.try_wait().ok().flatten());
+        drop(daemon);
         if let Some(status) = ended {
             return Err(silent(&format!("the daemon ended ({status})"), &log));
         }
@@ -375,12 +386,20 @@ fn silent(what: &str, log: &Path) -> Failure {
 }
 
 async fn strike_on_interrupt(props: Arc<Mutex<Props>>) {
-    /// As shells report a process that SIGINT ended.
+    /// As shells report a process that a signal ended: 128 and its number.
     const INTERRUPTED: i32 = 130;
-    if tokio::signal::ctrl_c().await.is_ok() {
-        locked(&props).strike();
-        std::process::exit(INTERRUPTED);
-    }
+    const TERMINATED: i32 = 143;
+    let (Ok(mut int), Ok(mut term)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    let code = tokio::select! {
+        _ = int.recv() => INTERRUPTED,
+        _ = term.recv() => TERMINATED,
+    };
+    locked(&props).strike();
+    std::process::exit(code);
 }
 
 fn locked(props: &Mutex<Props>) -> std::sync::MutexGuard<'_, Props> {

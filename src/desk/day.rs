@@ -6,17 +6,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::book::contact::{CompanyNo, ContactId, Day, Moment};
+use crate::book::contact::{ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
-use crate::cadence::plan::{self, Book, Limits, Plan, Reason, Round};
+use crate::cadence::plan;
+use crate::cadence::reason::Reason;
 use crate::control::Failure;
 use crate::desk::dayplan::{DayPlan, Due, RoundPlan};
 use crate::desk::keeper::Keeper;
-use crate::feedback::entry::{By, RoundRecord, What};
+use crate::feedback::entry::{By, Entry, RoundRecord, What};
 use crate::feedback::open::OpenClass;
 use crate::feedback::rule::{PendingOpen, Promote, Readers};
-use crate::store::ledger;
 
 impl Keeper {
     /// Does everything that is due at `now`: opens days, moves readers, plans, ends old letters.
@@ -41,20 +41,28 @@ impl Keeper {
             self.freeze(today, now)?;
         }
         let open = now < closes;
-        if std::mem::take(&mut self.stale) && open {
-            self.refresh(now, true)?;
-        }
-        if !open && self.day.as_ref().is_some_and(|plan| !plan.closed) {
-            self.refresh(now, false)?;
+        let closing = !open && self.day.as_ref().is_some_and(|plan| !plan.closed);
+        // Who comes after the window is judged as well: she waits, and has an answer.
+        if std::mem::take(&mut self.stale) || closing {
+            self.refresh(open)?;
         }
         Ok(())
     }
 
-    /// When the window of a day opens and closes.
+    /// When the window of a day opens and closes; both are the day's end on a day without one.
     #[must_use]
     pub fn hours(&self, day: Day) -> (Moment, Moment) {
-        let (zone, window) = (self.config.zone, self.config.window);
-        (window.opens(zone, day), window.closes(zone, day))
+        let zone = self.config.zone;
+        let end = zone.start_of(day.plus(1));
+        let window = self.config.hours.of(day);
+        window.map_or((end, end), |window| (window.opens(zone, day), window.closes(zone, day)))
+    }
+
+    /// Whether letters may leave at any hour of a day.
+    #[must_use]
+    pub fn opens_on(&self, day: Day) -> bool {
+        let (opens, closes) = self.hours(day);
+        opens < closes
     }
 
     /// Whether letters may leave now.
@@ -106,6 +114,7 @@ impl Keeper {
             self.store.record(now, What::DayOpened { day })?;
             self.day = None;
             self.stale = true;
+            self.resting.clear();
         }
         Ok(self.store.commit()?)
     }
@@ -118,9 +127,9 @@ impl Keeper {
             return Ok(());
         }
         if self.day.as_ref().is_none_or(|plan| plan.day != day) {
-            self.day = Some(self.restored(day));
+            self.day = Some(self.restored(day)?);
         }
-        self.refresh(now, false)?;
+        self.refresh(false)?;
         let Some(plan) = self.day.take() else { return Ok(()) };
         let rounds = plan.rounds.iter().map(RoundPlan::record).collect();
         self.store.record(now, What::DayClosed { day, rounds })?;
@@ -151,7 +160,11 @@ impl Keeper {
             is_reader: &|contact, audience| state.reads(contact, audience),
         };
         for promotion in readers.promotions(&opens, day, now) {
-            let tag = self.tag(&promotion.tag.to_string(), now)?;
+            // Of an audience that is no longer declared nobody is written to: she waits.
+            let tag = match self.tag(&promotion.tag.to_string(), now) {
+                Err(failure) if failure.code == 65 => continue,
+                tag => tag?,
+            };
             let by = By::Rule("reading".to_owned());
             let contact = promotion.contact;
             self.store.record(now, What::Tagged { contact, tag, day, by })?;
@@ -184,9 +197,8 @@ impl Keeper {
     /// Plans the day for the first time, or takes its plan up again after a restart.
     fn freeze(&mut self, day: Day, now: Moment) -> Result<(), Failure> {
         let known = self.store.state().frozen.as_ref().is_some_and(|(frozen, _)| *frozen == day);
-        self.day = Some(self.restored(day));
-        let (_, closes) = self.hours(day);
-        self.refresh(now, now < closes)?;
+        self.take_up(day, now)?;
+        self.stale = false;
         if let Some(plan) = self.day.as_ref().filter(|_| !known) {
             let rounds = plan.rounds.iter().map(RoundPlan::record).collect();
             self.store.record(now, What::PlanFrozen { day, rounds })?;
@@ -195,8 +207,54 @@ impl Keeper {
         Ok(())
     }
 
-    /// The frozen plan of a day as the store holds it, without a queue.
-    fn restored(&self, day: Day) -> DayPlan {
+    /// Takes a day into work as the store holds it and things stand now.
+    ///
+    /// # Errors
+    /// When a view cannot be evaluated or a timeline not read.
+    pub fn take_up(&mut self, day: Day, now: Moment) -> Result<(), Failure> {
+        self.day = Some(self.restored(day)?);
+        let (_, closes) = self.hours(day);
+        self.refresh(now < closes)
+    }
+
+    /// The plan of a day as the store holds it, without a queue: as it was frozen, and what became
+    /// of everybody since.
+    fn restored(&self, day: Day) -> Result<DayPlan, Failure> {
+        let mut plan = self.frozen(day);
+        for due in self.due(day) {
+            plan.place(&due);
+        }
+        let state = self.store.state();
+        for round in &mut plan.rounds {
+            let done = self.done(round.tag, round.due);
+            let mut targets = round.judged();
+            if round.due == day {
+                targets.add(&state.members_by(round.tag, day));
+            }
+            let done = targets.and(&done);
+            let claimed = match state.today.day == Some(day) {
+                true => done.and(&state.today.claimed),
+                false => done.clone(),
+            };
+            round.forget(&done);
+            round.send.add(&claimed);
+            for id in done.minus(&claimed).iter() {
+                let reason = self.withdrawn_for(id, round)?;
+                round.put(&reason, &std::iter::once(id).collect());
+            }
+        }
+        plan.rounds.retain(|round| !round.judged().is_empty());
+        Ok(plan)
+    }
+
+    /// Why a letter was withdrawn from a round before it was claimed.
+    fn withdrawn_for(&self, id: ContactId, round: &RoundPlan) -> Result<Reason, Failure> {
+        let timeline = self.store.timeline(id)?;
+        let words = withdrawn(&timeline, round.tag, round.due);
+        Ok(words.and_then(Reason::parse).unwrap_or(Reason::Suppressed))
+    }
+
+    fn frozen(&self, day: Day) -> DayPlan {
         let mut plan = DayPlan::empty(day);
         let state = self.store.state();
         let Some((_, rounds)) = state.frozen.as_ref().filter(|(frozen, _)| *frozen == day) else {
@@ -219,32 +277,44 @@ impl Keeper {
         plan
     }
 
-    /// Judges everybody who is not judged yet, and those whose reason may have passed; with `open`
-    /// false, whoever is still queued stops at the window.
-    fn refresh(&mut self, now: Moment, open: bool) -> Result<(), Failure> {
+    /// Judges everybody who is not judged yet, and those whose reason may have passed. With `open`
+    /// false the day is over: whoever was stopped keeps the reason, whoever is still queued stops at
+    /// the window.
+    fn refresh(&mut self, open: bool) -> Result<(), Failure> {
         let Some(mut day) = self.day.take() else { return Ok(()) };
         if !open {
             day.queue.clear();
             day.queued = ContactSet::new();
             day.closed = true;
         }
+        self.leave_out_untagged(&mut day);
         let mut asked = self.due(day.day);
         for due in &mut asked {
             let done = self.done(due.tag, due.due);
             let round = day.rounds.iter().find(|r| r.tag == due.tag && r.due == due.due);
             let Some(round) = round else { continue };
             let mut settled = round.send.and(&done.or(&day.queued));
-            for (_, who) in round.outcomes.iter().filter(|(reason, _)| !revisable(reason)) {
+            for (_, who) in round.outcomes.iter().filter(|(why, _)| !(open && why.carries())) {
                 settled.add(who);
             }
             due.targets.subtract(&settled);
         }
         asked.retain(|due| !due.targets.is_empty());
-        let plan = self.judge(day.day, &asked, open, &day.queued)?;
+        let plan = self.judge(day.day, &asked, open, Some(&day))?;
         day.take(&plan, &asked);
         self.day = Some(day);
-        let _ = now;
         Ok(())
+    }
+
+    /// Whose tag was taken back is in no round of it, unless her letter was claimed before.
+    fn leave_out_untagged(&self, day: &mut DayPlan) {
+        let rounds: Vec<(TagId, Day)> = day.rounds.iter().map(|r| (r.tag, r.due)).collect();
+        for (place, (tag, due)) in rounds.into_iter().enumerate() {
+            let Some(members) = self.store.state().members(tag) else { continue };
+            let Some(round) = day.rounds.get(place) else { continue };
+            let gone = round.judged().minus(members).minus(&self.done(tag, due));
+            day.leave_out(tag, due, &gone);
+        }
     }
 
     /// The rounds that go out on a day: those due, and those carried into it.
@@ -270,7 +340,8 @@ impl Keeper {
     }
 
     /// What the last closed day left to this one.
-    fn carried_into(&self, day: Day) -> Vec<Due> {
+    #[must_use]
+    pub fn carried_into(&self, day: Day) -> Vec<Due> {
         let Some((closed, rounds)) = &self.store.state().closed else { return Vec::new() };
         if *closed >= day {
             return Vec::new();
@@ -296,128 +367,22 @@ impl Keeper {
         self.store.state().tag(tag)?.batch.as_ref().map(|batch| batch.kind)
     }
 
-    fn done(&self, tag: TagId, due: Day) -> ContactSet {
+    /// Whose letter of a round was claimed or withdrawn.
+    #[must_use]
+    pub fn done(&self, tag: TagId, due: Day) -> ContactSet {
         let round = self.store.state().rounds.get(&(due, tag));
         round.map(|round| round.done.clone()).unwrap_or_default()
     }
+}
 
-    /// Asks the planner about these rounds, as of the state.
-    ///
-    /// # Errors
-    /// When a view cannot be evaluated or a timeline not read.
-    pub fn judge(
-        &self,
-        day: Day,
-        asked: &[Due],
-        open: bool,
-        queued: &ContactSet,
-    ) -> Result<Plan, Failure> {
-        let contacts = &self.store.state().contacts;
-        let columns = (contacts.last.as_slice(), contacts.last_silent.as_slice());
-        self.judge_by(day, asked, Standpoint { open, queued, columns })
-    }
-
-    /// Asks the planner about rounds of a day to come, with the last days of a simulation.
-    ///
-    /// # Errors
-    /// As [`Self::judge`].
-    pub fn judge_with(
-        &self,
-        day: Day,
-        asked: &[Due],
-        columns: (&[u16], &[u16]),
-    ) -> Result<Plan, Failure> {
-        let queued = &ContactSet::new();
-        self.judge_by(day, asked, Standpoint { open: true, queued, columns })
-    }
-
-    fn judge_by(&self, day: Day, asked: &[Due], from: Standpoint<'_>) -> Result<Plan, Failure> {
-        let Standpoint { open, queued, columns: (last, last_silent) } = from;
-        let state = self.store.state();
-        let exclusions = asked
-            .iter()
-            .map(|due| self.exclusions(due.kind, &due.targets))
-            .collect::<Result<Vec<_>, Failure>>()?;
-        let done: Vec<ContactSet> = asked.iter().map(|due| self.done(due.tag, due.due)).collect();
-        let rounds: Vec<Round<'_>> = asked
-            .iter()
-            .zip(&exclusions)
-            .zip(&done)
-            .map(|((due, exclusions), done)| Round {
-                tag: due.tag,
-                kind: due.kind,
-                due: due.due,
-                targets: &due.targets,
-                done,
-                exclusions: exclusions.iter().map(|(name, who)| (name.as_str(), who)).collect(),
-                held: state.paused,
-                has_template: self.has_template(due),
-                window_open: open,
-            })
-            .collect();
-        let is_today = state.today.day == Some(day);
-        let mut already = if is_today { state.today.claimed.clone() } else { ContactSet::new() };
-        already.add(queued);
-        let mut queued_by_company: BTreeMap<CompanyNo, u32> = BTreeMap::new();
-        for row in queued.iter().filter_map(|id| state.contacts.row(id)) {
-            *queued_by_company.entry(row.company).or_default() += 1;
+/// The reason for which a letter was withdrawn from a round, as DESIGN §6 spells it.
+#[must_use]
+pub fn withdrawn(timeline: &[Entry], tag: TagId, due: Day) -> Option<&str> {
+    timeline.iter().rev().find_map(|entry| match &entry.what {
+        What::Withdrawn { letter, reason } if letter.tag == tag && letter.due == due => {
+            // Details follow after a colon and a space; `view:NAME` has none.
+            Some(reason.split_once(": ").map_or(reason.as_str(), |(reason, _)| reason))
         }
-        let taken = |company| {
-            let claimed = state.today.by_company.get(&company).filter(|_| is_today);
-            let queued = queued_by_company.get(&company);
-            claimed.copied().unwrap_or(0) + queued.copied().unwrap_or(0)
-        };
-        let claimed = if is_today { state.today.claimed.len() } else { 0 };
-        let spent = u32::try_from(claimed + queued.len()).unwrap_or(u32::MAX);
-        let limits = Limits {
-            day_left: self.config.day_max.map(|max| max.saturating_sub(spent)),
-            ..self.config.limits
-        };
-        let book = Book {
-            suppressed: &state.suppressed,
-            waiting: &state.waiting,
-            in_flight: &ledger::in_flight(state),
-            already_today: &already,
-            last,
-            last_silent,
-            company: &state.contacts.company,
-            rank: &state.contacts.rank,
-            company_taken: &taken,
-            first_given: &|contact, tags| self.first_given(contact, tags),
-        };
-        Ok(plan::plan(day, &rounds, &book, &limits))
-    }
-
-    fn has_template(&self, due: &Due) -> bool {
-        let tag = self.store.state().tag(due.tag);
-        tag.and_then(|tag| tag.batch.as_ref()).is_some_and(|batch| {
-            self.config.templates.pick(&batch.audience, batch.kind, ContactId(0), due.due).is_some()
-        })
-    }
-
-    /// Which of these tags a contact was given first.
-    fn first_given(&self, contact: ContactId, tags: &[TagId]) -> TagId {
-        let timeline = self.store.timeline(contact).unwrap_or_default();
-        let given = timeline.iter().flat_map(|entry| match &entry.what {
-            What::Imported { tags, .. } => tags.clone(),
-            What::Tagged { tag, .. } => vec![*tag],
-            _ => Vec::new(),
-        });
-        let first = given.into_iter().find(|tag| tags.contains(tag));
-        first.or_else(|| tags.first().copied()).unwrap_or(TagId(0))
-    }
-}
-
-/// What the planner is told beside the rounds.
-#[derive(Clone, Copy)]
-struct Standpoint<'a> {
-    open: bool,
-    queued: &'a ContactSet,
-    /// Last day written to, and last day by a marketing letter.
-    columns: (&'a [u16], &'a [u16]),
-}
-
-/// Whether a reason may pass while the day lasts.
-fn revisable(reason: &Reason) -> bool {
-    reason.carries()
+        _ => None,
+    })
 }

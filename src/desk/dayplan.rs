@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use crate::book::contact::{ContactId, Day};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
-use crate::cadence::plan::{Plan, Reason};
+use crate::cadence::plan::Plan;
+use crate::cadence::reason::Reason;
 use crate::feedback::entry::RoundRecord;
 
 /// The plan of the day in work.
@@ -54,7 +55,7 @@ impl RoundPlan {
     }
 
     /// Takes everybody of `who` out, wherever they are.
-    fn forget(&mut self, who: &ContactSet) {
+    pub fn forget(&mut self, who: &ContactSet) {
         self.send.subtract(who);
         self.outcomes.iter_mut().for_each(|(_, set)| set.subtract(who));
         self.outcomes.retain(|(_, set)| !set.is_empty());
@@ -123,6 +124,33 @@ impl DayPlan {
         }
     }
 
+    /// One of its rounds.
+    #[must_use]
+    pub fn round(&self, tag: TagId, due: Day) -> Option<&RoundPlan> {
+        self.rounds.iter().find(|round| round.tag == tag && round.due == due)
+    }
+
+    /// Nobody of `who` is written to in a round any more, nor counted in it.
+    pub fn leave_out(&mut self, tag: TagId, due: Day, who: &ContactSet) {
+        if who.is_empty() {
+            return;
+        }
+        let Some(place) = self.rounds.iter().position(|r| r.tag == tag && r.due == due) else {
+            return;
+        };
+        let queued = &mut self.queued;
+        self.queue.retain(|(contact, at)| {
+            let stays = *at != place || !who.contains(*contact);
+            if !stays {
+                queued.remove(*contact);
+            }
+            stays
+        });
+        if let Some(round) = self.rounds.get_mut(place) {
+            round.forget(who);
+        }
+    }
+
     /// A contact's letter was claimed.
     pub fn claimed(&mut self, contact: ContactId) {
         self.queued.remove(contact);
@@ -170,7 +198,8 @@ impl DayPlan {
         }
     }
 
-    fn place(&mut self, due: &Due) -> usize {
+    /// The place of a round, which is made when it is not there.
+    pub fn place(&mut self, due: &Due) -> usize {
         let known = self.rounds.iter().position(|r| r.tag == due.tag && r.due == due.due);
         known.unwrap_or_else(|| {
             self.rounds.push(RoundPlan {

@@ -15,7 +15,7 @@ pub struct Running {
     pub now: Moment,
     /// The day of that moment.
     pub today: Day,
-    /// Nobody writes down what came of every row.
+    /// Only the verdicts of invalid rows are asked for.
     pub quiet: bool,
     /// The judge, and what it must remember.
     pub run: Run,

@@ -367,6 +367,31 @@ pub enum What {
         /// By whom.
         by: By,
     },
+    /// A batch was stopped until it is released.
+    BatchHeld {
+        /// Which.
+        tag: TagId,
+        /// By whom.
+        by: By,
+        /// Why.
+        reason: String,
+    },
+    /// A batch may go on.
+    BatchReleased {
+        /// Which.
+        tag: TagId,
+        /// By whom.
+        by: By,
+    },
+    /// A round above `approve_above` may go out.
+    RoundApproved {
+        /// Which batch.
+        tag: TagId,
+        /// The day it falls due.
+        due: Day,
+        /// By whom.
+        by: By,
+    },
     /// A person's note on a contact.
     Noted {
         /// Which contact.
@@ -375,6 +400,15 @@ pub enum What {
         by: By,
         /// The words.
         text: String,
+    },
+    /// From here on letters are claimed within these limits: the past is judged by its own.
+    Limited {
+        /// Letters claimed per company and day, at most.
+        company_per_day_max: u32,
+        /// Days between two letters, at least.
+        contact_gap_days_min: u16,
+        /// Days between two silent letters, at least.
+        silent_gap_days_min: u16,
     },
 }
 
@@ -419,6 +453,10 @@ impl What {
             | Self::TemplateKept { .. }
             | Self::Paused { .. }
             | Self::Resumed { .. }
+            | Self::BatchHeld { .. }
+            | Self::BatchReleased { .. }
+            | Self::RoundApproved { .. }
+            | Self::Limited { .. }
             | Self::Suppressed { target: Target::Domain(_), .. }
             | Self::Unsuppressed { target: Target::Domain(_), .. } => None,
         }

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::feedback::entry::Entry;
+use crate::book::address::Address;
+use crate::book::contact::Contact;
+use crate::feedback::entry::{Entry, What};
 use crate::store::record;
 
 /// What an entry that is taken apart is taken to need.
@@ -114,11 +116,29 @@ fn unpacked(mut bytes: &[u8]) -> impl Iterator<Item = Entry> {
     })
 }
 
+/// The contact that an entry made.
+#[must_use]
+pub fn contact(entry: &Entry) -> Option<Contact> {
+    let What::Imported { contact, address, company, kind, rank, import, card, .. } = &entry.what
+    else {
+        return None;
+    };
+    Some(Contact {
+        id: *contact,
+        address: Address::stored(address)?,
+        company: *company,
+        kind: *kind,
+        rank: *rank,
+        created: entry.at,
+        import: *import,
+        card: card.clone(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
-    use crate::feedback::entry::What;
 
     fn entry(id: u32, name: &str) -> Entry {
         let what = What::Imported {

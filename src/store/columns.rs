@@ -39,6 +39,13 @@ struct Numbered {
     index: HashTable<u32>,
 }
 
+/// The index follows from the hashes.
+impl PartialEq for Numbered {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.high, &self.low) == (&other.high, &other.low)
+    }
+}
+
 impl Numbered {
     /// Makes room for `count` in all, and no more than that.
     fn reserve(&mut self, count: usize) {
@@ -94,7 +101,7 @@ pub struct ContactRow {
 }
 
 /// The columns of all contacts.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Contacts {
     keys: Numbered,
     /// Company number by contact.
@@ -235,7 +242,7 @@ pub struct CompanyRow {
 }
 
 /// The columns of all companies.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Companies {
     keys: Numbered,
     ranks: Vec<[u32; 2]>,

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::book::contact::{Card, CompanyNo, ContactId, Day};
 use crate::book::set::ContactSet;
-use crate::book::tag::{SeriesKind, TagId};
+use crate::book::tag::TagId;
 use crate::feedback::entry::{Entry, LetterId, Target, What};
 use crate::store::bundle::{Bundle, LOOSE_BYTES};
 use crate::store::pages::{Changes, Pages, PagesError};
@@ -150,17 +150,31 @@ pub struct Fresh {
 }
 
 impl Fresh {
+    /// Notes what an entry is about to change and does not name, before the state folds it in.
+    pub fn foresee(&mut self, entry: &Entry, state: &State) {
+        match &entry.what {
+            // Opens that lead to this reading tag settle in the rounds that the contact read.
+            What::Tagged { contact, .. } | What::Imported { contact, .. }
+                if state.is_pending(*contact) =>
+            {
+                let rounds = state.rounds.iter();
+                let read = rounds.filter(|(_, round)| round.readers.contains(*contact));
+                self.rounds.extend(read.map(|(key, _)| *key));
+            }
+            What::Untagged { contact, tag, .. } => {
+                let days = state.recent.keys();
+                self.recent.extend(days.map(|day| (*day, *tag, contact.0 / SET_CHUNK)));
+            }
+            What::DayOpened { day } => self.rounds.extend(state.forgotten_on(*day)),
+            _ => (),
+        }
+    }
+
     /// Notes what an entry changes, after the state has folded it in.
     ///
     /// # Errors
     /// When a page that must be completed cannot be read.
-    pub fn note(
-        &mut self,
-        seq: u64,
-        entry: &Entry,
-        state: &State,
-        kept: Kept<'_>,
-    ) -> Result<(), PagesError> {
+    pub fn note(&mut self, seq: u64, entry: &Entry, kept: Kept<'_>) -> Result<(), PagesError> {
         self.entries += 1;
         match &entry.what {
             What::Imported { contact, company, company_key, day, tags, .. } => {
@@ -176,14 +190,9 @@ impl Fresh {
                 return Ok(());
             }
             What::Updated { contact, card, .. } => self.change_card(*contact, card, kept)?,
-            What::Tagged { contact, tag, day, .. } => {
-                self.tagged(*contact, *tag, *day);
-                self.promotions(*contact, *tag, state);
-            }
+            What::Tagged { contact, tag, day, .. } => self.tagged(*contact, *tag, *day),
             What::Untagged { contact, tag, .. } => {
                 self.sets.insert((tag.0, contact.0 / SET_CHUNK));
-                let days = state.recent.keys();
-                self.recent.extend(days.map(|day| (*day, *tag, contact.0 / SET_CHUNK)));
             }
             What::DayOpened { day } => self.forgotten = Some(day.plus(-MEMORY_DAYS)),
             What::Suppressed { target: Target::Contact(contact), .. }
@@ -241,16 +250,6 @@ impl Fresh {
         if let Some(letter) = letter {
             self.rounds.insert((letter.due, letter.tag));
         }
-    }
-
-    /// A reading tag settles opens of the rounds the contact read.
-    fn promotions(&mut self, contact: ContactId, tag: TagId, state: &State) {
-        let batch = state.tag(tag).and_then(|tag| tag.batch.as_ref());
-        if batch.is_none_or(|batch| batch.kind != SeriesKind::Reading) {
-            return;
-        }
-        let read = state.rounds.iter().filter(|(_, round)| round.promoted.contains(contact));
-        self.rounds.extend(read.map(|(key, _)| *key));
     }
 
     fn page_of(&mut self, page: u32, kept: Kept<'_>) -> Result<&mut Bundle, PagesError> {

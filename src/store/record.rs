@@ -186,6 +186,10 @@ kinds! {
     25 Paused { by }
     26 Resumed { by }
     27 Noted { contact by text }
+    28 BatchHeld { tag by reason }
+    29 BatchReleased { tag by }
+    30 RoundApproved { tag due by }
+    31 Limited { company_per_day_max contact_gap_days_min silent_gap_days_min }
 }
 
 /// Closed lists of words: one byte each.
