@@ -1,6 +1,5 @@
 //! A keeper on a rehearsal clock without a daemon: what is due is done, letters are claimed and
 //! settled by a peer of the test's making, instant by instant.
-#![expect(clippy::allow_attributes, reason = "what one test leaves unused, another uses")]
 #![allow(
     dead_code,
     unreachable_pub,
