@@ -14,8 +14,9 @@ use crate::cadence::calendar::{Cadence, Hours, Zone};
 use crate::cadence::plan::Limits;
 use crate::feedback::rule::Promote;
 use crate::letter::variant::Templates;
-use crate::meaning::{self, ConfigError, Meaning, Transport};
+use crate::meaning::Transport;
 use crate::misread::Misread;
+use crate::spot::{self, ConfigError, Meaning};
 use crate::typed::{Http, Raw, Sender};
 
 /// A configuration, checked.
@@ -83,7 +84,7 @@ impl Config {
     /// A [`ConfigError`] that names the file, the place and the fix.
     pub fn load(file: &Path, store: Option<&Path>) -> Result<Self, ConfigError> {
         let fix = "name a configuration with --config FILE; config/quickstart.toml is a good start";
-        let text = meaning::read(file, fix)?;
+        let text = spot::read(file, fix)?;
         let raw: Raw = toml::from_str(&text).map_err(|error| {
             let Misread { line, column, message, fix } = Misread::of(&text, &error);
             ConfigError { place: format!("{}:{line}:{column}", file.display()), message, fix }

@@ -61,6 +61,7 @@ pub mod feedback {
 
 pub mod misread;
 pub mod typed;
+pub mod spot;
 pub mod meaning;
 pub mod config;
 pub mod secret;

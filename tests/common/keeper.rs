@@ -1,6 +1,7 @@
 //! A keeper on a rehearsal clock without a daemon: what is due is done, letters are claimed and
 //! settled by a peer of the test's making, instant by instant.
 #![allow(
+    clippy::allow_attributes,
     dead_code,
     unreachable_pub,
     missing_docs,
