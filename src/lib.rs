@@ -59,9 +59,12 @@ pub mod feedback {
     pub mod rule;
 }
 
+pub mod misread;
 pub mod typed;
+pub mod spot;
 pub mod meaning;
 pub mod config;
+pub mod secret;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
 pub mod store {
@@ -103,6 +106,7 @@ pub mod desk {
     pub mod dayplan;
     pub mod importing;
     pub mod keeper;
+    pub mod judge;
     pub mod day;
     pub mod letters;
     pub mod imports;

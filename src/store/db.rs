@@ -6,7 +6,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ impl Store {
         id: [u8; 16],
         furnish: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        fs::create_dir_all(dir).map_err(|error| site::at(dir, error))?;
+        site::make_dir(dir).map_err(|error| site::at(dir, error))?;
         let _lock = site::lock(dir)?;
         site::clear_beginnings(dir)?;
         let mut journal = Journal::create(&dir.join("journal"), id)?;

@@ -12,7 +12,7 @@ use crate::book::tag::{Audience, BatchTag, SeriesKind, Tag, TagId};
 use crate::feedback::entry::{Cause, Entry, LetterId, RoundRecord, Target, What};
 use crate::feedback::open::OpenClass;
 use crate::store::columns::{Companies, CompanyRow, ContactRow, Contacts, Hash96};
-use crate::store::facts::{ClockKind, Counts, ImportState, Living, RoundState, Today};
+use crate::store::facts::{ClockKind, Counts, ImportState, InForce, Living, RoundState, Today};
 
 /// Days for which the state keeps who was tagged on which day, and who was claimed in which round:
 /// as long as anything may carry over, and a week to spare.
@@ -69,6 +69,8 @@ pub struct State {
     pub held: BTreeSet<TagId>,
     /// Rounds that may go out although they are large.
     pub approved: BTreeSet<(Day, TagId)>,
+    /// The limits of the last claim.
+    pub in_force: Option<InForce>,
     /// Which clock claims were made by.
     pub clock: ClockKind,
     /// The latest instant of any entry.
@@ -184,6 +186,13 @@ impl State {
             }
             What::RoundApproved { tag, due, .. } => {
                 self.approved.insert((*due, *tag));
+            }
+            What::Limited { company_per_day_max, contact_gap_days_min, silent_gap_days_min } => {
+                self.in_force = Some(InForce {
+                    company_per_day_max: *company_per_day_max,
+                    contact_gap_days_min: *contact_gap_days_min,
+                    silent_gap_days_min: *silent_gap_days_min,
+                });
             }
             What::Updated { .. } | What::Noted { .. } => (),
             what => self.letter(entry.at, what),
