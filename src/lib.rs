@@ -80,10 +80,13 @@ pub mod inbound {
     pub mod reading;
 }
 
+pub mod misread;
 pub mod typed;
 pub mod rulefile;
+pub mod spot;
 pub mod meaning;
 pub mod config;
+pub mod secret;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
 pub mod store {
@@ -97,7 +100,9 @@ pub mod store {
     pub mod snapshot;
     pub mod pages;
     pub mod site;
+    pub mod bundle;
     pub mod fresh;
+    pub mod writer;
     pub mod load;
     pub mod db;
     pub mod ledger;
@@ -125,6 +130,7 @@ pub mod desk {
     pub mod dayplan;
     pub mod importing;
     pub mod keeper;
+    pub mod judge;
     pub mod day;
     pub mod letters;
     pub mod imports;
@@ -152,6 +158,7 @@ pub mod cli {
     pub mod args;
     pub mod render;
     pub mod backend;
+    pub mod stretch;
     pub mod import;
     pub mod stage;
     pub mod inbound;

@@ -1,4 +1,5 @@
 //! What messages mean, read without any store: fixtures of our own, one shape each.
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use tradewind::book::contact::ContactId;
 use tradewind::book::contact::Day;

@@ -21,11 +21,11 @@ fn kinds() -> Vec<(What, &'static str)> {
                 words: "no".to_owned(),
                 mail: 300,
             },
-            "1b1f809c84fdb76412011203839c010105352e312e3101026e6fac02",
+            "1b28809c84fdb76412011203839c010105352e312e3101026e6fac02",
         ),
         (
             What::Complained { contact, letter: None, feedback: "abuse".to_owned(), mail: 1 },
-            "1020809c84fdb764120005616275736501",
+            "1029809c84fdb764120005616275736501",
         ),
         (
             What::Replied {
@@ -38,7 +38,7 @@ fn kinds() -> Vec<(What, &'static str)> {
                 files: vec![("f".to_owned(), "t/x".to_owned(), 7)],
                 mail: 2,
             },
-            "2421809c84fdb76412011203839c0103614062017302656e03e4bbb701016603742f780702",
+            "242a809c84fdb76412011203839c0103614062017302656e03e4bbb701016603742f780702",
         ),
         (
             What::AutoReplied {
@@ -49,12 +49,12 @@ fn kinds() -> Vec<(What, &'static str)> {
                 text: String::new(),
                 mail: 3,
             },
-            "1022809c84fdb76412000201839c010003",
+            "102b809c84fdb76412000201839c010003",
         ),
-        (What::StoppedFor { contact, because: ContactId(19) }, "0923809c84fdb7641213"),
+        (What::StoppedFor { contact, because: ContactId(19) }, "092c809c84fdb7641213"),
         (
             What::Decided { contact, by: By::Person("l".to_owned()), how: "resume".to_owned() },
-            "1224809c84fdb7641201016c06726573756d65",
+            "122d809c84fdb7641201016c06726573756d65",
         ),
     ]
 }

@@ -11,18 +11,15 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::book::contact::Kind;
 use crate::cadence::fault::Unreadable;
-use crate::cadence::rows::{Options, Row, Rows};
+use crate::cadence::rows::{Options, Rows};
 use crate::cli::args::{ImportArgs, Mode, TagMode};
-use crate::cli::backend::{Backend, account};
+use crate::cli::backend::{Backend, account, tell};
+use crate::cli::stretch::stretches;
 use crate::control::{Answer, Failure, ImportBegin, ImportRow, Request};
 
-/// Rows of one stretch at most.
-const STRETCH_ROWS: usize = 2_000;
-/// Bytes of one stretch, more or less, at most: far below what the socket takes.
-const STRETCH_BYTES: usize = 2 * 1024 * 1024;
-
+/// Invalid rows told one by one; the file of `--verdicts` has all of them.
+const TOLD_MAX: usize = 5;
 /// Asks for `--yes` where it is needed.
 ///
 /// # Errors
@@ -38,29 +35,44 @@ pub fn refuse_rash(args: &ImportArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Imports one file or standard input; answers the summary.
+/// Imports one file or standard input; answers the summary, as a bad finding when there were rows
+/// and every one of them was invalid. The first invalid rows are told on standard error.
 ///
 /// # Errors
 /// 65 for an input that is no saved search, 66 for a file that is not there, 73 if the verdicts
 /// cannot be written, and what the backend says.
 pub fn run(backend: &mut Backend, args: &ImportArgs) -> Result<Answer, Failure> {
     let (input, bar) = open(&args.file)?;
-    let verdicts = args.verdicts.as_deref().map(Verdicts::create).transpose()?;
     let rows = rows(bar.wrap_read(input), args)?;
-    let mut course = Course { ask: &mut |request| backend.ask(request), verdicts, bar, rows: 0 };
-    let answer = course.run(begin(args), rows);
+    let verdicts = args.verdicts.as_deref().map(Verdicts::open).transpose()?;
+    let mut ask = |request| backend.ask(request);
+    let mut course = Course {
+        ask: &mut ask,
+        verdicts,
+        bar,
+        file: named(args),
+        rows: 0,
+        invalid: Invalid::default(),
+    };
+    let answer = course.run(begin(args), stretches(rows));
     course.bar.finish_and_clear();
+    course.invalid.tell(&course.file);
     answer
+}
+
+/// The input, for messages.
+fn named(args: &ImportArgs) -> String {
+    match args.file.to_string_lossy() {
+        stdin if stdin == "-" => "standard input".to_owned(),
+        file => file.into_owned(),
+    }
 }
 
 /// Finds out what the input is and reads it row by row.
 fn rows<R: Read>(input: R, args: &ImportArgs) -> Result<Rows<R>, Failure> {
     let options = Options { map: args.map.clone(), ..Options::default() };
     Rows::open(input, &options).map_err(|err| {
-        let file = match args.file.to_string_lossy() {
-            stdin if stdin == "-" => "standard input".to_owned(),
-            file => file.into_owned(),
-        };
+        let file = named(args);
         if let Unreadable::Input(err) = &err {
             return unread(&file, err);
         }
@@ -74,32 +86,6 @@ fn rows<R: Read>(input: R, args: &ImportArgs) -> Result<Rows<R>, Failure> {
 fn unread(file: &str, err: &io::Error) -> Failure {
     let fix = "see whether the disk or the command before the pipe failed, and import again";
     Failure::new(74, format!("{file}: reading failed: {err}"), fix)
-}
-
-/// A row as the desk wants it.
-fn wanted(row: Row) -> ImportRow {
-    let line = row.line;
-    let cells = match row.cells {
-        Ok(cells) => cells,
-        Err(fault) => {
-            return ImportRow { line, fault: Some(fault.to_string()), ..ImportRow::default() };
-        }
-    };
-    let named = cells.card.fields().map(|(field, value)| (field.to_owned(), value.to_owned()));
-    let kind = cells.kind.map(|kind| match kind {
-        Kind::Precise => "precise".to_owned(),
-        Kind::Ordinary => "ordinary".to_owned(),
-    });
-    ImportRow {
-        line,
-        fault: None,
-        address: cells.address,
-        kind,
-        rank: cells.rank,
-        tags: cells.tags,
-        fields: named.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
-        attributes: cells.card.attributes,
-    }
 }
 
 fn begin(args: &ImportArgs) -> ImportBegin {
@@ -122,10 +108,11 @@ fn begin(args: &ImportArgs) -> ImportBegin {
         mode: Some(mode.to_owned()),
         tags: tags.map(str::to_owned),
         force: args.force,
+        quiet: args.verdicts.is_none(),
     }
 }
 
-fn open(file: &Path) -> Result<(Box<dyn Read>, ProgressBar), Failure> {
+fn open(file: &Path) -> Result<(Box<dyn Read + Send>, ProgressBar), Failure> {
     if file.as_os_str() == "-" {
         let bar = ProgressBar::new_spinner();
         return Ok((Box::new(io::stdin()), styled(bar, "{spinner} {bytes} {msg}")));
@@ -156,28 +143,64 @@ struct Course<'a> {
     ask: &'a mut dyn FnMut(Request) -> Answer,
     verdicts: Option<Verdicts>,
     bar: ProgressBar,
+    file: String,
     rows: usize,
+    invalid: Invalid,
+}
+
+/// Rows that could not be taken.
+#[derive(Default)]
+struct Invalid {
+    rows: usize,
+    /// Line and fault of the first.
+    first: Vec<(u64, String)>,
+}
+
+impl Invalid {
+    fn note(&mut self, answer: &Value) {
+        let verdicts = answer.get("verdicts").and_then(Value::as_array);
+        for verdict in verdicts.into_iter().flatten() {
+            if verdict.get(1).is_none_or(|word| word != "invalid") {
+                continue;
+            }
+            self.rows += 1;
+            if self.first.len() < TOLD_MAX {
+                let line = verdict.get(0).and_then(Value::as_u64).unwrap_or_default();
+                let fault = verdict.get(2).and_then(Value::as_str).unwrap_or_default();
+                self.first.push((line, fault.to_owned()));
+            }
+        }
+    }
+
+    fn tell(&self, file: &str) {
+        for (line, fault) in &self.first {
+            tell(&format_args!("{file}:{line}: {fault}"));
+        }
+        let more = self.rows - self.first.len();
+        if more > 0 {
+            tell(&format_args!("{more} more invalid rows; --verdicts FILE lists every row"));
+        }
+    }
 }
 
 impl Course<'_> {
     fn run(
         &mut self,
         begin: ImportBegin,
-        rows: impl Iterator<Item = io::Result<Row>>,
+        stretches: impl IntoIterator<Item = io::Result<Vec<ImportRow>>>,
     ) -> Result<Answer, Failure> {
         let started = Instant::now();
         let begun = self.order(Request::ImportBegin(begin))?;
         let import =
             begun.get("import").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
         let import = import.ok_or_else(|| strange("an import without a number", &begun))?;
-        let mut stretch = Stretch::default();
-        for row in rows {
-            let row = row.map_err(|err| unread("after the rows so far", &err))?;
-            if stretch.push(wanted(row)) {
-                self.send(import, &mut stretch)?;
-            }
+        if let Some(verdicts) = &mut self.verdicts {
+            verdicts.begin()?;
         }
-        self.send(import, &mut stretch)?;
+        for stretch in stretches {
+            let rows = stretch.map_err(|err| unread(&self.file, &err))?;
+            self.send(import, rows)?;
+        }
         if let Some(verdicts) = &mut self.verdicts {
             verdicts.finish()?;
         }
@@ -186,21 +209,19 @@ impl Course<'_> {
             let seconds = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
             summary.insert("seconds".to_owned(), Value::from(seconds));
         }
-        Ok(Answer::One(summary))
+        let useless = self.rows > 0 && self.invalid.rows == self.rows;
+        Ok(if useless { Answer::Bad(summary) } else { Answer::One(summary) })
     }
 
-    /// Sends a stretch and leaves it empty; its verdicts are durable when this returns.
-    fn send(&mut self, import: u32, stretch: &mut Stretch) -> Result<(), Failure> {
-        let rows = std::mem::take(stretch).rows;
-        if rows.is_empty() {
-            return Ok(());
-        }
+    /// Sends a stretch; its verdicts are durable when this returns.
+    fn send(&mut self, import: u32, rows: Vec<ImportRow>) -> Result<(), Failure> {
         let named: Vec<(u64, String)> = match self.verdicts {
             Some(_) => rows.iter().map(|row| (row.line, row.address.clone())).collect(),
             None => Vec::new(),
         };
         let sent = rows.len();
         let answer = self.order(Request::ImportRows { import, rows })?;
+        self.invalid.note(&answer);
         if let Some(verdicts) = &mut self.verdicts {
             verdicts.write(&named, &answer)?;
         }
@@ -227,24 +248,6 @@ fn strange(what: &str, answer: &Value) -> Failure {
     )
 }
 
-/// Rows on their way into one request.
-#[derive(Default)]
-struct Stretch {
-    rows: Vec<ImportRow>,
-    bytes: usize,
-}
-
-impl Stretch {
-    /// Takes one more row; true when it is time to send.
-    fn push(&mut self, row: ImportRow) -> bool {
-        let pairs = row.fields.iter().chain(&row.attributes);
-        let pairs: usize = pairs.map(|(key, value)| key.len() + value.len()).sum();
-        self.bytes += 64 + row.address.len() + pairs;
-        self.rows.push(row);
-        self.rows.len() >= STRETCH_ROWS || self.bytes >= STRETCH_BYTES
-    }
-}
-
 /// The file of `--verdicts`: line,address,verdict,detail.
 struct Verdicts {
     out: csv::Writer<File>,
@@ -252,12 +255,22 @@ struct Verdicts {
 }
 
 impl Verdicts {
-    fn create(path: &Path) -> Result<Self, Failure> {
+    /// What stands in the file is left alone until the import has begun.
+    fn open(path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
-        let file = File::create(path).map_err(|err| unwritten(&name, &err))?;
-        let mut verdicts = Self { out: csv::Writer::from_writer(file), path: name };
-        verdicts.record(["line", "address", "verdict", "detail"])?;
-        Ok(verdicts)
+        let file = File::options().write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|err| unwritten(&name, &err))?;
+        Ok(Self { out: csv::Writer::from_writer(file), path: name })
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        let file = self.out.get_ref();
+        // A pipe or a terminal cannot be emptied.
+        let about = file.metadata().map_err(|err| unwritten(&self.path, &err))?;
+        if about.is_file() {
+            file.set_len(0).map_err(|err| unwritten(&self.path, &err))?;
+        }
+        self.record(["line", "address", "verdict", "detail"])
     }
 
     fn write(&mut self, named: &[(u64, String)], answer: &Value) -> Result<(), Failure> {
@@ -295,7 +308,9 @@ fn unwritten(path: &str, err: &dyn std::fmt::Display) -> Failure {
 mod tests {
     use super::*;
     use crate::cadence::columns::Cells;
+    use crate::cadence::rows::Row;
     use crate::cli::args::{Command, Line};
+    use crate::cli::stretch::wanted;
     use clap::Parser;
     use serde_json::json;
 
@@ -324,7 +339,7 @@ mod tests {
         assert_eq!(rows[0].address, "ann@acme.example");
         assert_eq!(rows[0].kind.as_deref(), Some("ordinary"));
         assert_eq!((rows[0].line, rows[0].rank), (2, Some(3)));
-        assert_eq!(rows[0].fields, [pair("name", "Ann"), pair("company", "Acme")]);
+        assert_eq!((rows[0].name.as_str(), rows[0].company.as_str()), ("Ann", "Acme"));
         assert_eq!(rows[0].attributes, [pair("城市", "Lyon")]);
         assert!(rows[1].line == 3 && rows[1].fault.is_some(), "{:?}", rows[1]);
     }
@@ -364,28 +379,24 @@ mod tests {
         let path = dir.path().join("verdicts.csv");
         let mut asked = Vec::new();
         let mut ask = |request: Request| desk(&mut asked, &request);
-        let verdicts = Some(Verdicts::create(&path).unwrap());
+        let verdicts = Some(Verdicts::open(&path).unwrap());
         let bar = ProgressBar::hidden();
-        let mut course = Course { ask: &mut ask, verdicts, bar: bar.clone(), rows: 0 };
-        let answer = course.run(ImportBegin::default(), (2..4102).map(row)).unwrap();
+        let mut course = Course {
+            ask: &mut ask,
+            verdicts,
+            bar: bar.clone(),
+            file: String::new(),
+            rows: 0,
+            invalid: Invalid::default(),
+        };
+        let answer = course.run(ImportBegin::default(), stretches((2..8102).map(row))).unwrap();
         let Answer::One(summary) = answer else { panic!("{answer:?}") };
         assert!(summary["seconds"].as_f64().unwrap() < 99.0);
-        assert_eq!(bar.message(), "4100 rows");
-        assert_eq!(asked, [2000, 2000, 100]);
+        assert_eq!(bar.message(), "8100 rows");
+        assert_eq!(asked, [4000, 4000, 100]);
         let text = std::fs::read_to_string(path).unwrap();
-        assert_eq!(text.lines().count(), 4101);
+        assert_eq!(text.lines().count(), 8101);
         assert!(text.starts_with("line,address,verdict,detail\n2,a2@b.example,new,\n"), "{text}");
-    }
-
-    #[test]
-    fn long_rows_make_short_stretches() {
-        let mut stretch = Stretch::default();
-        let long = || ImportRow {
-            attributes: vec![("note".to_owned(), "x".repeat(1024 * 1024))],
-            ..ImportRow::default()
-        };
-        assert!(!stretch.push(long()));
-        assert!(stretch.push(long()));
     }
 
     #[test]
@@ -394,9 +405,16 @@ mod tests {
             Request::ImportBegin(_) => Answer::One(json!({"import": 1})),
             _ => Answer::Failed(Failure::new(74, "disk full", "make room")),
         };
-        let mut course =
-            Course { ask: &mut ask, verdicts: None, bar: ProgressBar::hidden(), rows: 0 };
-        let failure = course.run(ImportBegin::default(), std::iter::once(row(1))).unwrap_err();
+        let mut course = Course {
+            ask: &mut ask,
+            verdicts: None,
+            bar: ProgressBar::hidden(),
+            file: String::new(),
+            rows: 0,
+            invalid: Invalid::default(),
+        };
+        let failure =
+            course.run(ImportBegin::default(), stretches(std::iter::once(row(1)))).unwrap_err();
         assert_eq!(failure.code, 74);
     }
 

@@ -1,4 +1,5 @@
-//! The commands about what comes back: `inbound`, `inbox`, `rules`, as they may be typed.
+//! The commands about what comes back and about people: `inbound`, `inbox`, `rules`, `note`, as they
+//! may be typed.
 
 use std::path::PathBuf;
 
@@ -118,4 +119,14 @@ pub enum RulesWhat {
         #[arg(long, value_name = "DATE")]
         from: Option<NaiveDate>,
     },
+}
+
+/// `note`.
+#[derive(Args, Debug)]
+pub struct NoteArgs {
+    /// Whom
+    pub address: String,
+    /// The words; all that follows, joined by spaces
+    #[arg(required = true)]
+    pub text: Vec<String>,
 }

@@ -479,6 +479,15 @@ pub enum What {
         /// What: `resume`, `tag …` or `suppress`.
         how: String,
     },
+    /// From here on letters are claimed within these limits: the past is judged by its own.
+    Limited {
+        /// Letters claimed per company and day, at most.
+        company_per_day_max: u32,
+        /// Days between two letters, at least.
+        contact_gap_days_min: u16,
+        /// Days between two silent letters, at least.
+        silent_gap_days_min: u16,
+    },
 }
 
 /// One thing that happened, and when.

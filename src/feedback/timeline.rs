@@ -44,6 +44,7 @@ impl What {
             | Self::BatchHeld { .. }
             | Self::BatchReleased { .. }
             | Self::RoundApproved { .. }
+            | Self::Limited { .. }
             | Self::Suppressed { target: Target::Domain(_), .. }
             | Self::Unsuppressed { target: Target::Domain(_), .. } => None,
         }

@@ -95,6 +95,14 @@ pub fn decode(bytes: &mut &[u8]) -> Result<Entry, RecordError> {
     Ok(entry)
 }
 
+/// Passes over one record at the front of `bytes`; `None` when there is no whole one.
+#[must_use]
+pub fn skip(bytes: &[u8]) -> Option<&[u8]> {
+    let mut rest = bytes;
+    let length = usize::get(&mut rest).ok()?;
+    rest.get(length..)
+}
+
 /// Something that knows its bytes; the store's pages are made of the same parts as its entries.
 pub trait Field: Sized {
     /// Appends the bytes.
@@ -181,12 +189,13 @@ kinds! {
     28 BatchHeld { tag by reason }
     29 BatchReleased { tag by }
     30 RoundApproved { tag due by }
-    31 Bounced { contact letter hard status class words mail }
-    32 Complained { contact letter feedback mail }
-    33 Replied { contact letter from subject language text files mail }
-    34 AutoReplied { contact letter kind until text mail }
-    35 StoppedFor { contact because }
-    36 Decided { contact by how }
+    31 Limited { company_per_day_max contact_gap_days_min silent_gap_days_min }
+    40 Bounced { contact letter hard status class words mail }
+    41 Complained { contact letter feedback mail }
+    42 Replied { contact letter from subject language text files mail }
+    43 AutoReplied { contact letter kind until text mail }
+    44 StoppedFor { contact because }
+    45 Decided { contact by how }
 }
 
 /// Closed lists of words: one byte each.

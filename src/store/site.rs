@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::feedback::entry::{Entry, What};
 use crate::store::journal::{JournalError, Reader};
 use crate::store::pages::PagesError;
-use crate::store::segment::HEADER;
+use crate::store::segment::{HEADER, SegmentError};
 
 /// The first line of the identity file.
 const IDENTITY: &str = "tradewind store 1";
@@ -73,7 +74,7 @@ impl StoreError {
     pub fn code(&self) -> u8 {
         match self {
             Self::Missing(_) | Self::Unfinished(_) | Self::Foreign { .. } => 78,
-            Self::Journal(error) if error.is_refusal() => 74,
+            Self::Journal(error) if is_refusal(error) => 74,
             Self::Journal(_) => 78,
             Self::Exists(_) => 73,
             Self::Locked { .. } => 75,
@@ -100,7 +101,7 @@ impl StoreError {
             Self::Locked { .. } => {
                 "wait for that process, or ask the daemon over its control socket".to_owned()
             }
-            Self::Journal(error) if error.is_refusal() => {
+            Self::Journal(error) if is_refusal(error) => {
                 "make room on the disk, or mend it, and start again: what was answered is kept"
                     .to_owned()
             }
@@ -115,6 +116,11 @@ impl StoreError {
             Self::Io { .. } => "check permissions, free space and the disk itself".to_owned(),
         }
     }
+}
+
+/// Whether the operating system refused, and what is on disk may be in order.
+fn is_refusal(error: &JournalError) -> bool {
+    matches!(error, JournalError::Segment(SegmentError::Io { .. }) | JournalError::Poisoned(_))
 }
 
 /// Writes the identity of a new store, whole or not at all; when this returns, it is on disk.
@@ -134,6 +140,21 @@ pub fn write_identity(dir: &Path, id: [u8; 16]) -> Result<(), StoreError> {
         File::open(dir.join(".."))?.sync_all()
     };
     write().map_err(|error| at(&path, error))
+}
+
+/// Makes the directory, for its owner only: it will hold who is written to. One that is there
+/// already stays as open as it is.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        made => made,
+    }
 }
 
 /// Clears the beginnings of a store out of the way, as a killed `init` leaves them.

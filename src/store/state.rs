@@ -3,6 +3,7 @@
 //! [`State::apply`] is the only way the state changes; it asks nobody (no clock, no configuration,
 //! no disk), so a replay of the journal gives the same state to the last bit.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::book::address::Address;
@@ -12,7 +13,7 @@ use crate::book::tag::{Audience, BatchTag, SeriesKind, Tag, TagId};
 use crate::feedback::entry::{Cause, Entry, LetterId, RoundRecord, Target, What};
 use crate::feedback::open::OpenClass;
 use crate::store::columns::{Companies, CompanyRow, ContactRow, Contacts, Hash96};
-use crate::store::facts::{ClockKind, Counts, ImportState, Living, RoundState, Today};
+use crate::store::facts::{ClockKind, Counts, ImportState, InForce, Living, RoundState, Today};
 
 /// Days for which the state keeps who was tagged on which day, and who was claimed in which round:
 /// as long as anything may carry over, and a week to spare.
@@ -69,6 +70,8 @@ pub struct State {
     pub held: BTreeSet<TagId>,
     /// Rounds that may go out although they are large.
     pub approved: BTreeSet<(Day, TagId)>,
+    /// The limits of the last claim.
+    pub in_force: Option<InForce>,
     /// Which clock claims were made by.
     pub clock: ClockKind,
     /// The latest instant of any entry.
@@ -190,6 +193,13 @@ impl State {
             }
             What::Decided { contact, .. } => {
                 self.waiting.remove(*contact);
+            }
+            What::Limited { company_per_day_max, contact_gap_days_min, silent_gap_days_min } => {
+                self.in_force = Some(InForce {
+                    company_per_day_max: *company_per_day_max,
+                    contact_gap_days_min: *contact_gap_days_min,
+                    silent_gap_days_min: *silent_gap_days_min,
+                });
             }
             What::Updated { .. } | What::Noted { .. } => (),
             what => self.letter(entry.at, what),
@@ -454,8 +464,11 @@ impl State {
     }
 }
 
-/// The key of an address as entries hold it.
+/// The key of an address as entries hold it; most are their own.
 #[must_use]
-pub fn stored_key(address: &str) -> String {
-    Address::stored(address).map(|address| address.key()).unwrap_or_default()
+pub fn stored_key(address: &str) -> Cow<'_, str> {
+    if address.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+        return Cow::Borrowed(address);
+    }
+    Cow::Owned(Address::stored(address).map(|address| address.key()).unwrap_or_default())
 }
