@@ -25,9 +25,33 @@ pub fn of(text: &str) -> Option<&'static str> {
     if by_script.is_some() {
         return by_script;
     }
+    if info.script() == Script::Cyrillic
+        && let Some(code) = cyrillic(text)
+    {
+        return Some(code);
+    }
     let letters = text.chars().filter(|c| c.is_alphabetic()).count();
     let told = info.is_reliable() || letters >= CHARS_MIN;
     told.then(|| short(info.lang())).flatten()
+}
+
+/// Letters that only one of the languages has; trigrams confuse short Russian with Bulgarian.
+fn cyrillic(text: &str) -> Option<&'static str> {
+    let text = text.to_lowercase();
+    let has = |letters: &[char]| text.contains(letters);
+    if has(&['ў']) {
+        Some("be")
+    } else if has(&['і', 'ї', 'є', 'ґ']) {
+        Some("uk")
+    } else if has(&['ѓ', 'ќ', 'ѕ']) {
+        Some("mk")
+    } else if has(&['ђ', 'ј', 'љ', 'њ', 'ћ', 'џ']) {
+        Some("sr")
+    } else if has(&['ы', 'э', 'ё']) || !has(&['ъ']) {
+        Some("ru")
+    } else {
+        None
+    }
 }
 
 fn short(lang: Lang) -> Option<&'static str> {
@@ -98,6 +122,8 @@ mod tests {
             ("Veuillez nous envoyer votre liste de prix.", "fr"),
             ("Por favor, envíenos su lista de precios.", "es"),
             ("Здравствуйте! Пришлите, пожалуйста, ваш прайс-лист и условия поставки.", "ru"),
+            ("Здравейте, изпратете ми каталога и цените, моля. Търсим дистрибутор.", "bg"),
+            ("Надішліть, будь ласка, прайс-лист.", "uk"),
             ("请报价", "zh"),
             ("見積もりをお願いします", "ja"),
             ("견적 부탁드립니다", "ko"),
