@@ -16,11 +16,13 @@ use crate::cadence::calendar::{Cadence, CadenceMode, ShortMonth, Window, Zone};
 use crate::cadence::plan::Limits;
 use crate::feedback::rule::Promote;
 use crate::letter::lint;
+use crate::letter::sign::DkimKey;
 use crate::letter::template::Template;
 use crate::letter::variant::Templates;
+use crate::outgoing::{self, Wrong};
 use crate::typed::{
-    Http, Raw, RawCadence, RawCompany, RawCondition, RawMode, RawSeries, RawShortMonth, RawText,
-    RawTransport, RawView, RelayConfig, Sender,
+    DkimConfig, Http, Raw, RawCadence, RawCompany, RawCondition, RawMode, RawSeries, RawShortMonth,
+    RawText, RawTransport, RawView, RelayConfig, Sender,
 };
 
 /// What is wrong with a configuration, where, and what to do.
@@ -74,6 +76,8 @@ pub struct Config {
     pub templates: Templates,
     /// Who writes.
     pub sender: Sender,
+    /// What letters are signed with; each signs every letter.
+    pub dkim: Vec<DkimKey>,
     /// How letters leave.
     pub transport: Transport,
     /// The public endpoint.
@@ -209,6 +213,7 @@ impl Meaning<'_> {
             companies: self.companies(&raw.company)?,
             templates,
             transport: self.transport(raw.transport, raw.maildir, raw.relay, &store)?,
+            dkim: self.dkim(&raw.dkim, &raw.sender.address)?,
             sender: self.sender(raw.sender)?,
             http: self.http(raw.http)?,
             drain_seconds: raw.drain_seconds,
@@ -414,6 +419,13 @@ impl Meaning<'_> {
         sender.unsubscribe_mailto =
             sender.unsubscribe_mailto.map(|to| own("unsubscribe_mailto", &to)).transpose()?;
         Ok(sender)
+    }
+
+    /// The keys, all read now: a reload that cannot read one changes nothing.
+    fn dkim(&self, typed: &[DkimConfig], from: &str) -> Result<Vec<DkimKey>, ConfigError> {
+        let base = self.file.parent().unwrap_or(Path::new(""));
+        let keys = typed.iter().map(|key| outgoing::dkim_key(key, from, base));
+        keys.map(|key| key.map_err(|Wrong { message, fix }| self.wrong(message, fix))).collect()
     }
 
     fn http(&self, http: Http) -> Result<Http, ConfigError> {

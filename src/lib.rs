@@ -48,6 +48,7 @@ pub mod letter {
     pub mod variant;
     pub mod token;
     pub mod compose;
+    pub mod sign;
 }
 
 /// And then: what replies mean, who opened, the one vocabulary of events, rules.
@@ -59,6 +60,8 @@ pub mod feedback {
 }
 
 pub mod typed;
+pub mod secret;
+pub mod outgoing;
 pub mod config;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
@@ -88,6 +91,7 @@ pub mod net {
     pub mod maildir;
     pub mod throttle;
     pub mod carry;
+    pub mod place;
     pub mod dispatch;
     pub mod page;
     pub mod http;
@@ -102,6 +106,7 @@ pub mod desk {
     pub mod importing;
     pub mod keeper;
     pub mod day;
+    pub mod draft;
     pub mod letters;
     pub mod imports;
     pub mod orders;
@@ -114,10 +119,13 @@ pub mod desk {
 pub mod ways;
 pub mod clock;
 pub mod office;
+pub mod press;
+pub mod ears;
 pub mod daemon;
 
 /// The face: arguments, commands, and what they print.
 pub mod cli {
+    pub mod keygen;
     pub mod args;
     pub mod render;
     pub mod backend;

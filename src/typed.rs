@@ -44,7 +44,7 @@ pub struct RelayConfig {
     pub tls: RelayTls,
     /// User name for AUTH.
     pub user: Option<String>,
-    /// File that holds the password, readable by the daemon only.
+    /// File that holds the password, readable by the daemon only, or `credential:NAME`.
     pub secret_file: Option<PathBuf>,
     /// Connections at once.
     #[serde(default = "default_connections")]
@@ -62,6 +62,18 @@ pub struct RelayConfig {
     pub sink: bool,
     /// EHLO name; absent: the domain of the From address.
     pub ehlo: Option<String>,
+}
+
+/// A key that letters are signed with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DkimConfig {
+    /// The domain that signs: the From address's own, or one above it.
+    pub domain: String,
+    /// Where in DNS the public key is: `selector._domainkey.domain`.
+    pub selector: String,
+    /// File with the private key in PEM, or `credential:NAME`.
+    pub key_file: PathBuf,
 }
 
 /// How a relay is to be encrypted.
@@ -145,6 +157,8 @@ pub struct Raw {
     pub maildir: Option<PathBuf>,
     #[serde(default)]
     pub relay: Vec<RelayConfig>,
+    #[serde(default)]
+    pub dkim: Vec<DkimConfig>,
     #[serde(default)]
     pub http: Http,
     #[serde(default = "default_drain")]

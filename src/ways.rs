@@ -1,6 +1,7 @@
 //! From configuration to ways out: the transport, its bounds, and the public listener.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -10,6 +11,7 @@ use crate::control::Failure;
 use crate::net::dispatch::{Limits, Route, Transport};
 use crate::net::maildir::Maildir;
 use crate::net::relay::{Login, Relay, Timeouts, TlsLevel};
+use crate::secret;
 use crate::typed::{RelayConfig, RelayTls};
 
 /// Letters written to the maildir at once.
@@ -74,9 +76,9 @@ fn route(relay: &RelayConfig, config: &Config) -> Result<Route, Failure> {
     let (_, domain) = config.sender.address.rsplit_once('@').unwrap_or(("", "localhost"));
     let login = match (&relay.user, &relay.secret_file) {
         (Some(user), Some(file)) => {
-            let secret = std::fs::read_to_string(file).map_err(|error| {
-                let fix = "let the daemon, and nobody else, read it";
-                Failure::usage(78, format!("{}: {error}", file.display()), fix)
+            let base = config.file.parent().unwrap_or(Path::new(""));
+            let secret = secret::read(file, base).map_err(|error| {
+                Failure::usage(78, format!("[[relay]] {}: {error}", relay.host), error.fix())
             })?;
             Some(Login { user: user.clone(), secret: secret.trim_end().to_owned() })
         }

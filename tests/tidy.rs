@@ -25,7 +25,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("roaring::", &["book::set"]),
     ("serde::", &["cadence::json", "letter::template", "typed", "control", "cli::"]),
     ("clap::", &["cli::"]),
-    ("tokio::", &["net::", "socket", "ways", "office", "daemon", "cli::"]),
+    ("tokio::", &["net::", "socket", "ways", "office", "press", "ears", "daemon", "cli::"]),
 ];
 const LINES_MAX: usize = 500;
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::keygen::KeygenArgs;
+
 /// Writes to companies in steady rotation, never too often, never to the wrong one, and remembers
 /// everything that happened.
 #[derive(Debug, Parser)]
@@ -113,6 +115,10 @@ pub enum Command {
     /// Have the daemon read its configuration again, all or nothing
     #[command(after_long_help = "Example:\n  tradewind reload")]
     Reload,
+    /// Make a key to sign letters with (DKIM), and print its DNS record
+    #[command(after_long_help = "Examples:\n  tradewind keygen acme.example --selector tw1\n  \
+                                 tradewind keygen acme.example --selector tw1 --show tw1.pem")]
+    Keygen(KeygenArgs),
     /// Watch a few days of Tradewind happen, in a throw-away directory, without a network
     #[command(after_long_help = "Examples:\n  tradewind quickstart\n  tradewind quickstart --keep")]
     Quickstart(QuickstartArgs),

@@ -1,43 +1,24 @@
-//! Letters: handed out composed, claimed, settled, and what their readers do.
+//! Letters: handed out as drafts, claimed, settled, and what their readers do.
 
 use std::sync::Arc;
 
-use chrono::TimeZone;
-
-use crate::book::contact::{Contact, ContactId, Moment};
-use crate::book::tag::BatchTag;
+use crate::book::contact::{ContactId, Moment};
 use crate::cadence::plan::Reason;
 use crate::control::Failure;
+use crate::desk::draft::Draft;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{Cause, LetterId, Target, Via, What};
 use crate::feedback::open::Fetch;
 use crate::feedback::verdict::{Verdict, next_attempt};
-use crate::letter::compose::{Envelope, Mailbox, compose};
-use crate::letter::template::{Template, Vars};
-use crate::letter::token::TokenKind;
+use crate::letter::template::Template;
 use crate::store::ledger::{self, Claiming, Refusal};
-
-/// One letter, ready to leave.
-#[derive(Clone, Debug)]
-pub struct Ready {
-    /// Which.
-    pub letter: LetterId,
-    /// Which attempt.
-    pub attempt: u16,
-    /// Its recipient, `local@domain`.
-    pub to: String,
-    /// Where its bounces go.
-    pub return_path: String,
-    /// Its bytes.
-    pub message: Vec<u8>,
-}
 
 impl Keeper {
     /// Up to `room` letters to send now: retries that are due first, then the day's plan.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn hand_out(&mut self, now: Moment, room: usize) -> Result<Vec<Ready>, Failure> {
+    pub fn hand_out(&mut self, now: Moment, room: usize) -> Result<Vec<Draft>, Failure> {
         let mut ready = Vec::new();
         if self.store.state().paused || !self.is_open(now) {
             return Ok(ready);
@@ -68,17 +49,24 @@ impl Keeper {
         Ok(ready)
     }
 
-    /// Composes a letter; one that cannot be composed ends here, with the reason on its timeline.
-    fn prepare(&mut self, letter: LetterId, now: Moment) -> Result<Option<Ready>, Failure> {
-        match self.compose(letter, now)? {
-            Ok(ready) => Ok(Some(ready)),
-            Err(why) => {
-                let reason = format!("{}: {why}", Reason::NoTemplate);
-                self.store.record(now, What::Withdrawn { letter, reason })?;
-                self.drop_from_plan(letter, &Reason::NoTemplate);
-                Ok(None)
-            }
+    /// Drafts a letter; one that cannot be drafted ends here, with the reason on its timeline.
+    fn prepare(&mut self, letter: LetterId, now: Moment) -> Result<Option<Draft>, Failure> {
+        match self.draft(letter, now)? {
+            Ok(draft) => Ok(Some(draft)),
+            Err(why) => self.unfit(letter, &why, now).map(|()| None),
         }
+    }
+
+    /// A letter that cannot be composed ends, with the reason on its timeline.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn unfit(&mut self, letter: LetterId, why: &str, now: Moment) -> Result<(), Failure> {
+        self.retrying.remove(&letter);
+        let reason = format!("{}: {why}", Reason::NoTemplate);
+        self.store.record(now, What::Withdrawn { letter, reason })?;
+        self.drop_from_plan(letter, &Reason::NoTemplate);
+        Ok(())
     }
 
     fn drop_from_plan(&mut self, letter: LetterId, reason: &Reason) {
@@ -87,15 +75,15 @@ impl Keeper {
         }
     }
 
-    /// The exact bytes of a letter, as it would leave now; the inner error says why there are none.
+    /// A letter as it would leave now, to be composed; the inner error says why there is none.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn compose(
+    pub fn draft(
         &mut self,
         letter: LetterId,
         now: Moment,
-    ) -> Result<Result<Ready, String>, Failure> {
+    ) -> Result<Result<Draft, String>, Failure> {
         let Some(contact) = self.store.contact(letter.contact)? else {
             return Ok(Err("no such contact".to_owned()));
         };
@@ -107,84 +95,35 @@ impl Keeper {
         let Some(batch) = state.tag(letter.tag).and_then(|tag| tag.batch.clone()) else {
             return Ok(Err("no such batch".to_owned()));
         };
-        let template = match kept {
-            Some(hash) => self.template_by_hash(hash),
-            None => None,
-        };
         let picked =
             self.config.templates.pick(&batch.audience, batch.kind, letter.contact, letter.due);
-        let Some(template) = template.as_deref().or(picked) else {
+        let Some(template) = kept.or_else(|| picked.map(Template::hash)) else {
             return Ok(Err("no template".to_owned()));
         };
-        Ok(self.bytes((letter, date), &contact, &batch, template).map(|message| Ready {
+        Ok(Ok(Draft {
             letter,
             attempt,
-            to: contact.address.as_str().to_owned(),
-            return_path: self.return_path(),
-            message,
+            date,
+            contact,
+            batch,
+            kept: self.template_by_hash(template),
+            template,
+            config: Arc::clone(&self.config),
+            keys: Arc::clone(&self.keys),
+            public_url: self.public_url(),
         }))
     }
 
-    fn return_path(&self) -> String {
-        let sender = &self.config.sender;
-        sender.return_path.clone().unwrap_or_else(|| sender.address.clone())
-    }
-
-    fn bytes(
-        &self,
-        (letter, date): (LetterId, Moment),
-        contact: &Contact,
-        batch: &BatchTag,
-        template: &Template,
-    ) -> Result<Vec<u8>, String> {
-        let sender = &self.config.sender;
-        let id = letter.to_bytes();
-        let base = self.public_url();
-        let unsubscribe = format!("{base}/u/{}", self.keys.sign(TokenKind::Unsubscribe, id));
-        let pixel = format!("{base}/o/{}.gif", self.keys.sign(TokenKind::Open, id));
-        let batch_name = batch.to_string();
-        let vars = Vars {
-            address: contact.address.as_str(),
-            card: &contact.card,
-            sender: template.sender_name().unwrap_or(&sender.name),
-            batch: &batch_name,
-            unsubscribe_url: &unsubscribe,
-        };
-        let rendered = template.render(&vars).map_err(|error| error.to_string())?;
-        let (_, domain) = sender.address.rsplit_once('@').unwrap_or(("", "localhost"));
-        let message_id = format!("{letter}.{}@{domain}", self.keys.sign_mail(TokenKind::Open, id));
-        let mailto = sender.unsubscribe_mailto.as_ref().map(|to| {
-            format!("mailto:{to}?subject={}", self.keys.sign_mail(TokenKind::Unsubscribe, id))
-        });
-        let date = self.config.zone.0.from_utc_datetime(&date.utc().naive_utc()).fixed_offset();
-        let envelope = Envelope {
-            from: Mailbox {
-                name: template.sender_name().unwrap_or(&sender.name),
-                address: &sender.address,
-            },
-            to: Mailbox { name: &contact.card.name, address: contact.address.as_str() },
-            message_id: &message_id,
-            date,
-            audience: &batch.audience,
-            language: None,
-            unsubscribe_url: &unsubscribe,
-            unsubscribe_mailto: mailto.as_deref(),
-            pixel_url: self.config.http.track_opens.then_some(pixel.as_str()),
-            feedback_id: None,
-            extra: &[],
-        };
-        compose(&rendered, &envelope).map_err(|error| error.to_string())
-    }
-
     /// How recipients reach the endpoint.
-    fn public_url(&self) -> String {
+    fn public_url(&self) -> Arc<str> {
         match (&self.config.http.public_url, self.http) {
-            (Some(url), _) => url.clone(),
-            (None, Some(bound)) => format!("http://{bound}"),
-            (None, None) => format!("http://{}", self.config.http.listen),
+            (Some(url), _) => url.as_str().into(),
+            (None, Some(bound)) => format!("http://{bound}").into(),
+            (None, None) => format!("http://{}", self.config.http.listen).into(),
         }
     }
 
+    /// A template that is no longer configured, as the store kept it.
     fn template_by_hash(&mut self, hash: u64) -> Option<Arc<Template>> {
         if self.config.templates.by_hash(hash).is_some() {
             return None;

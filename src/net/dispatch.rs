@@ -19,6 +19,7 @@ use crate::feedback::entry::LetterId;
 use crate::feedback::verdict::Verdict;
 use crate::net::carry::{Ask, End, Held, Job, Office, Way, carry, settle};
 use crate::net::maildir::Maildir;
+use crate::net::place::Place;
 use crate::net::relay::{Failure, Relay};
 
 /// How letters leave.
@@ -105,8 +106,8 @@ impl Dispatch {
         Self { jobs: sender, moving, router: tokio::spawn(router.run(shutdown)) }
     }
 
-    /// Queues a letter, waiting for room. Whoever answers the desk must not wait here: look at
-    /// [`Self::room`] first.
+    /// Queues a letter, waiting for room. Whoever answers the desk must not wait here, but take a
+    /// place with [`Self::reserve`].
     ///
     /// # Errors
     /// The job itself, when no more letters are taken.
@@ -118,7 +119,15 @@ impl Dispatch {
         })
     }
 
-    /// How many letters [`Self::submit`] takes without waiting.
+    /// Takes a place for a letter that is still to be composed; `None` when there is no room, or
+    /// no more letters are taken.
+    #[must_use]
+    pub fn reserve(&self) -> Option<Place> {
+        let permit = self.jobs.clone().try_reserve_owned().ok()?;
+        Some(Place::take(permit, Arc::clone(&self.moving)))
+    }
+
+    /// How many letters are taken without waiting.
     #[must_use]
     pub fn room(&self) -> usize {
         self.jobs.capacity()
