@@ -122,6 +122,39 @@ pub enum Request {
         /// The instant; absent: only tells the clock.
         to: Option<chrono::DateTime<chrono::FixedOffset>>,
     },
+    /// Stops a batch until it is released.
+    Hold {
+        /// Which.
+        batch: String,
+        /// In the operator's words.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Lets a batch go on.
+    Release {
+        /// Which.
+        batch: String,
+    },
+    /// Lets a round go out that is larger than `limits.approve_above`.
+    Approve {
+        /// Which batch.
+        batch: String,
+        /// The day it falls due (today when absent).
+        date: Option<chrono::NaiveDate>,
+    },
+    /// The days to come, simulated.
+    Forecast {
+        /// How many days, today included.
+        days: u16,
+        /// Of a thousand letters, how many are opened by people; absent: as so far.
+        opens: Option<u32>,
+        /// Of a thousand letters, how many are answered.
+        #[serde(default)]
+        replies: u32,
+        /// What the draws depend on.
+        #[serde(default)]
+        seed: u64,
+    },
     /// Reads the configuration again.
     Reload {},
 }

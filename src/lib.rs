@@ -35,6 +35,7 @@ pub mod cadence {
     pub mod sheet;
     pub mod rows;
     pub mod intake;
+    pub mod reason;
     pub mod plan;
 }
 
@@ -61,6 +62,7 @@ pub mod feedback {
 
 pub mod typed;
 pub mod secret;
+pub mod meaning;
 pub mod outgoing;
 pub mod config;
 
@@ -110,6 +112,7 @@ pub mod desk {
     pub mod letters;
     pub mod imports;
     pub mod orders;
+    pub mod world;
     pub mod ahead;
     pub mod rounds;
     pub mod tell;
@@ -126,6 +129,7 @@ pub mod daemon;
 /// The face: arguments, commands, and what they print.
 pub mod cli {
     pub mod keygen;
+    pub mod examples;
     pub mod args;
     pub mod render;
     pub mod backend;

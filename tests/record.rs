@@ -229,6 +229,9 @@ fn feedback() -> BoxedStrategy<What> {
         by().prop_map(|by| What::Paused { by }),
         by().prop_map(|by| What::Resumed { by }),
         (contact(), by(), text()).prop_map(|(contact, by, text)| What::Noted { contact, by, text }),
+        (tag(), by(), text()).prop_map(|(tag, by, reason)| What::BatchHeld { tag, by, reason }),
+        (tag(), by()).prop_map(|(tag, by)| What::BatchReleased { tag, by }),
+        (tag(), day(), by()).prop_map(|(tag, due, by)| What::RoundApproved { tag, due, by }),
     ]
     .boxed()
 }
@@ -420,6 +423,15 @@ fn golden() -> Vec<(What, &'static str)> {
         (
             What::Noted { contact, by: By::Person(text("op")), text: text("n") },
             "0f1b80c4c7feb764ac0201026f70016e",
+        ),
+        (
+            What::BatchHeld { tag, by: By::Person(text("op")), reason: text("p") },
+            "0e1c80c4c7feb7640301026f700170",
+        ),
+        (What::BatchReleased { tag, by: By::Person(text("op")) }, "0c1d80c4c7feb7640301026f70"),
+        (
+            What::RoundApproved { tag, due: day, by: By::Person(text("op")) },
+            "0f1e80c4c7feb76403839c0101026f70",
         ),
     ]
 }

@@ -4,12 +4,13 @@
 //! keeps her place (DESIGN §6). What a closed day left behind is recorded with its first reasons, so
 //! that what carries goes out on following days and every "why" has an answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::book::contact::{CompanyNo, ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
-use crate::cadence::plan::{self, Book, Limits, Plan, Reason, Round};
+use crate::cadence::plan::{self, Book, Limits, Plan, Round};
+use crate::cadence::reason::Reason;
 use crate::control::Failure;
 use crate::desk::dayplan::{DayPlan, Due, RoundPlan};
 use crate::desk::keeper::Keeper;
@@ -50,11 +51,20 @@ impl Keeper {
         Ok(())
     }
 
-    /// When the window of a day opens and closes.
+    /// When the window of a day opens and closes; both are the day's end on a day without one.
     #[must_use]
     pub fn hours(&self, day: Day) -> (Moment, Moment) {
-        let (zone, window) = (self.config.zone, self.config.window);
-        (window.opens(zone, day), window.closes(zone, day))
+        let zone = self.config.zone;
+        let end = zone.start_of(day.plus(1));
+        let window = self.config.hours.of(day);
+        window.map_or((end, end), |window| (window.opens(zone, day), window.closes(zone, day)))
+    }
+
+    /// Whether letters may leave at any hour of a day.
+    #[must_use]
+    pub fn opens_on(&self, day: Day) -> bool {
+        let (opens, closes) = self.hours(day);
+        opens < closes
     }
 
     /// Whether letters may leave now.
@@ -240,7 +250,7 @@ impl Keeper {
             due.targets.subtract(&settled);
         }
         asked.retain(|due| !due.targets.is_empty());
-        let plan = self.judge(day.day, &asked, open, &day.queued)?;
+        let plan = self.judge(day.day, &asked, open, Some(&day))?;
         day.take(&plan, &asked);
         self.day = Some(day);
         let _ = now;
@@ -270,7 +280,8 @@ impl Keeper {
     }
 
     /// What the last closed day left to this one.
-    fn carried_into(&self, day: Day) -> Vec<Due> {
+    #[must_use]
+    pub fn carried_into(&self, day: Day) -> Vec<Due> {
         let Some((closed, rounds)) = &self.store.state().closed else { return Vec::new() };
         if *closed >= day {
             return Vec::new();
@@ -301,7 +312,8 @@ impl Keeper {
         round.map(|round| round.done.clone()).unwrap_or_default()
     }
 
-    /// Asks the planner about these rounds, as of the state.
+    /// Asks the planner about these rounds, as of the state and of what is planned already. A round
+    /// that would be larger than `approve_above` is held until it is approved.
     ///
     /// # Errors
     /// When a view cannot be evaluated or a timeline not read.
@@ -310,82 +322,132 @@ impl Keeper {
         day: Day,
         asked: &[Due],
         open: bool,
-        queued: &ContactSet,
+        planned: Option<&DayPlan>,
     ) -> Result<Plan, Failure> {
-        let contacts = &self.store.state().contacts;
-        let columns = (contacts.last.as_slice(), contacts.last_silent.as_slice());
-        self.judge_by(day, asked, Standpoint { open, queued, columns })
+        let sight = self.sight(day, asked, open, planned)?;
+        let plan = self.ask(&sight, &BTreeSet::new());
+        let Some(most) = self.config.approve_above else { return Ok(plan) };
+        let large = plan.rounds.iter().filter(|round| {
+            let before = planned.and_then(|plan| plan.round(round.tag, round.due));
+            let before = before.map_or(0, |round| round.send.len());
+            let key = (round.due, round.tag);
+            !round.send.is_empty()
+                && round.send.len() + before > u64::from(most)
+                && !self.store.state().approved.contains(&key)
+        });
+        let large: BTreeSet<(Day, TagId)> = large.map(|round| (round.due, round.tag)).collect();
+        if large.is_empty() { Ok(plan) } else { Ok(self.ask(&sight, &large)) }
     }
 
-    /// Asks the planner about rounds of a day to come, with the last days of a simulation.
-    ///
-    /// # Errors
-    /// As [`Self::judge`].
-    pub fn judge_with(
+    /// Everything the planner is to be told, but which rounds are too large.
+    fn sight<'a>(
         &self,
         day: Day,
-        asked: &[Due],
-        columns: (&[u16], &[u16]),
-    ) -> Result<Plan, Failure> {
-        let queued = &ContactSet::new();
-        self.judge_by(day, asked, Standpoint { open: true, queued, columns })
-    }
-
-    fn judge_by(&self, day: Day, asked: &[Due], from: Standpoint<'_>) -> Result<Plan, Failure> {
-        let Standpoint { open, queued, columns: (last, last_silent) } = from;
+        asked: &'a [Due],
+        open: bool,
+        planned: Option<&DayPlan>,
+    ) -> Result<Sight<'a>, Failure> {
         let state = self.store.state();
-        let exclusions = asked
-            .iter()
-            .map(|due| self.exclusions(due.kind, &due.targets))
-            .collect::<Result<Vec<_>, Failure>>()?;
-        let done: Vec<ContactSet> = asked.iter().map(|due| self.done(due.tag, due.due)).collect();
-        let rounds: Vec<Round<'_>> = asked
-            .iter()
-            .zip(&exclusions)
-            .zip(&done)
-            .map(|((due, exclusions), done)| Round {
-                tag: due.tag,
-                kind: due.kind,
-                due: due.due,
-                targets: &due.targets,
-                done,
-                exclusions: exclusions.iter().map(|(name, who)| (name.as_str(), who)).collect(),
-                held: state.paused,
-                has_template: self.has_template(due),
-                window_open: open,
-            })
-            .collect();
+        let nobody = ContactSet::new();
+        let queued = planned.map_or(&nobody, |plan| &plan.queued);
         let is_today = state.today.day == Some(day);
         let mut already = if is_today { state.today.claimed.clone() } else { ContactSet::new() };
         already.add(queued);
-        let mut queued_by_company: BTreeMap<CompanyNo, u32> = BTreeMap::new();
+        let mut taken = if is_today { state.today.by_company.clone() } else { HashMap::new() };
         for row in queued.iter().filter_map(|id| state.contacts.row(id)) {
-            *queued_by_company.entry(row.company).or_default() += 1;
+            *taken.entry(row.company).or_default() += 1;
         }
-        let taken = |company| {
-            let claimed = state.today.by_company.get(&company).filter(|_| is_today);
-            let queued = queued_by_company.get(&company);
-            claimed.copied().unwrap_or(0) + queued.copied().unwrap_or(0)
-        };
-        let claimed = if is_today { state.today.claimed.len() } else { 0 };
-        let spent = u32::try_from(claimed + queued.len()).unwrap_or(u32::MAX);
+        let mut rounds = Vec::with_capacity(asked.len());
+        for due in asked {
+            rounds.push(Seen {
+                due,
+                done: self.done(due.tag, due.due),
+                exclusions: self.exclusions(due.kind, &due.targets)?,
+                closed: self.closed_on(day, &due.targets)?,
+                audience_left: self.audience_left(due.tag, &already),
+            });
+        }
+        Ok(Sight { day, open, already, taken, rounds })
+    }
+
+    fn ask(&self, sight: &Sight<'_>, large: &BTreeSet<(Day, TagId)>) -> Plan {
+        let state = self.store.state();
+        let rounds: Vec<Round<'_>> = sight
+            .rounds
+            .iter()
+            .map(|seen| Round {
+                tag: seen.due.tag,
+                kind: seen.due.kind,
+                due: seen.due.due,
+                targets: &seen.due.targets,
+                done: &seen.done,
+                exclusions: seen
+                    .exclusions
+                    .iter()
+                    .map(|(name, who)| (name.as_str(), who))
+                    .collect(),
+                held: state.paused
+                    || state.held.contains(&seen.due.tag)
+                    || large.contains(&(seen.due.due, seen.due.tag)),
+                has_template: self.has_template(seen.due),
+                window_open: sight.open,
+                closed: &seen.closed,
+                audience_left: seen.audience_left,
+            })
+            .collect();
+        let spent = u32::try_from(sight.already.len()).unwrap_or(u32::MAX);
+        let left = |most: Option<u32>| most.map(|most| most.saturating_sub(spent));
         let limits = Limits {
-            day_left: self.config.day_max.map(|max| max.saturating_sub(spent)),
+            day_left: left(self.config.day_max),
+            sender_left: left(self.config.sender_day_max),
             ..self.config.limits
         };
         let book = Book {
             suppressed: &state.suppressed,
             waiting: &state.waiting,
             in_flight: &ledger::in_flight(state),
-            already_today: &already,
-            last,
-            last_silent,
+            already_today: &sight.already,
+            last: &state.contacts.last,
+            last_silent: &state.contacts.last_silent,
             company: &state.contacts.company,
             rank: &state.contacts.rank,
-            company_taken: &taken,
+            company_taken: &|company| sight.taken.get(&company).copied().unwrap_or(0),
             first_given: &|contact, tags| self.first_given(contact, tags),
         };
-        Ok(plan::plan(day, &rounds, &book, &limits))
+        plan::plan(sight.day, &rounds, &book, &limits)
+    }
+
+    /// Who of `within` is where a day is a holiday.
+    ///
+    /// # Errors
+    /// When a view cannot be evaluated.
+    pub fn closed_on(&self, day: Day, within: &ContactSet) -> Result<ContactSet, Failure> {
+        let mut closed = ContactSet::new();
+        for (view, days) in &self.config.closed {
+            if days.contains(&day) {
+                closed.add(&self.view(view, within)?);
+            }
+        }
+        Ok(closed)
+    }
+
+    /// The audience of a batch, and what is left of its letters of the day.
+    fn audience_left(&self, tag: TagId, already: &ContactSet) -> Option<(u16, u32)> {
+        let state = self.store.state();
+        let audience = &state.tag(tag)?.batch.as_ref()?.audience;
+        let limits = self.config.audience_day_max.iter().enumerate();
+        let (number, most) = limits
+            .filter(|(_, (of, _))| of == audience)
+            .map(|(at, (_, most))| (at, *most))
+            .next()?;
+        let mut spent = ContactSet::new();
+        for (tag, members) in state.tags.iter().zip(&state.members) {
+            if tag.batch.as_ref().is_some_and(|batch| batch.audience == *audience) {
+                spent.add(&members.and(already));
+            }
+        }
+        let spent = u32::try_from(spent.len()).unwrap_or(u32::MAX);
+        Some((u16::try_from(number).ok()?, most.saturating_sub(spent)))
     }
 
     fn has_template(&self, due: &Due) -> bool {
@@ -396,7 +458,8 @@ impl Keeper {
     }
 
     /// Which of these tags a contact was given first.
-    fn first_given(&self, contact: ContactId, tags: &[TagId]) -> TagId {
+    #[must_use]
+    pub fn first_given(&self, contact: ContactId, tags: &[TagId]) -> TagId {
         let timeline = self.store.timeline(contact).unwrap_or_default();
         let given = timeline.iter().flat_map(|entry| match &entry.what {
             What::Imported { tags, .. } => tags.clone(),
@@ -408,13 +471,24 @@ impl Keeper {
     }
 }
 
-/// What the planner is told beside the rounds.
-#[derive(Clone, Copy)]
-struct Standpoint<'a> {
+/// What the planner is told of a day.
+struct Sight<'a> {
+    day: Day,
     open: bool,
-    queued: &'a ContactSet,
-    /// Last day written to, and last day by a marketing letter.
-    columns: (&'a [u16], &'a [u16]),
+    /// Claimed today, or queued.
+    already: ContactSet,
+    /// The same by company, in units of the cap.
+    taken: HashMap<CompanyNo, u32>,
+    rounds: Vec<Seen<'a>>,
+}
+
+/// What the planner is told of a round.
+struct Seen<'a> {
+    due: &'a Due,
+    done: ContactSet,
+    exclusions: Vec<(String, ContactSet)>,
+    closed: ContactSet,
+    audience_left: Option<(u16, u32)>,
 }
 
 /// Whether a reason may pass while the day lasts.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::book::contact::{ContactId, Moment};
-use crate::cadence::plan::Reason;
+use crate::cadence::reason::Reason;
 use crate::control::Failure;
 use crate::desk::draft::Draft;
 use crate::desk::keeper::Keeper;
@@ -156,7 +156,8 @@ impl Keeper {
             day: self.day_of(now),
             limits: &self.config.limits,
             excluded: self.excluded(batch.kind, letter.contact)?,
-            open: self.is_open(now),
+            open: self.is_open(now) && !self.is_closed_for(letter.contact, now)?,
+            held: self.store.state().held.contains(&letter.tag),
             template,
             rehearsal: self.rehearsal,
         };
@@ -174,6 +175,11 @@ impl Keeper {
                 Ok(Err(refusal.text()))
             }
         }
+    }
+
+    fn is_closed_for(&self, contact: ContactId, now: Moment) -> Result<bool, Failure> {
+        let only = std::iter::once(contact).collect();
+        Ok(!self.closed_on(self.day_of(now), &only)?.is_empty())
     }
 
     fn keep_template(&mut self, hash: u64, now: Moment) -> Result<(), Failure> {

@@ -178,6 +178,9 @@ kinds! {
     25 Paused { by }
     26 Resumed { by }
     27 Noted { contact by text }
+    28 BatchHeld { tag by reason }
+    29 BatchReleased { tag by }
+    30 RoundApproved { tag due by }
 }
 
 /// Closed lists of words: one byte each.

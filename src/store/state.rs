@@ -3,7 +3,7 @@
 //! [`State::apply`] is the only way the state changes; it asks nobody (no clock, no configuration,
 //! no disk), so a replay of the journal gives the same state to the last bit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::book::address::Address;
 use crate::book::contact::{ContactId, Day, Moment};
@@ -65,6 +65,10 @@ pub struct State {
     pub templates: BTreeMap<u64, (String, String)>,
     /// Told to stop writing.
     pub paused: bool,
+    /// Batches that are stopped.
+    pub held: BTreeSet<TagId>,
+    /// Rounds that may go out although they are large.
+    pub approved: BTreeSet<(Day, TagId)>,
     /// Which clock claims were made by.
     pub clock: ClockKind,
     /// The latest instant of any entry.
@@ -172,6 +176,15 @@ impl State {
             }
             What::Paused { .. } => self.paused = true,
             What::Resumed { .. } => self.paused = false,
+            What::BatchHeld { tag, .. } => {
+                self.held.insert(*tag);
+            }
+            What::BatchReleased { tag, .. } => {
+                self.held.remove(tag);
+            }
+            What::RoundApproved { tag, due, .. } => {
+                self.approved.insert((*due, *tag));
+            }
             What::Updated { .. } | What::Noted { .. } => (),
             what => self.letter(entry.at, what),
         }
@@ -306,6 +319,7 @@ impl State {
         self.frozen = None;
         let oldest = day.plus(-MEMORY_DAYS);
         self.recent = self.recent.split_off(&oldest);
+        self.approved = self.approved.split_off(&(oldest, TagId(0)));
         for (_, round) in self.rounds.range_mut(..(oldest, TagId(0))) {
             round.done = ContactSet::new();
         }
