@@ -24,7 +24,7 @@ use crate::net::http::{self, Endpoint};
 use crate::office::{Errand, Office};
 use crate::press::Press;
 use crate::socket::{self, Ask, Call};
-use crate::ways::{bounds, listen, ways};
+use crate::ways::{Outlook, listen, ways};
 
 /// Events that wait at most, of each kind.
 const EVENTS_MAX: usize = 1_024;
@@ -57,6 +57,7 @@ struct Daemon {
     office: Office,
     dispatch: Dispatch,
     press: Press,
+    outlook: Outlook,
     moving: watch::Receiver<usize>,
     next: Moment,
     step: Option<Step>,
@@ -94,8 +95,9 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let operators = tokio::spawn(socket::serve(control, calls, quit.clone()));
 
     let stop_letters = CancellationToken::new();
+    let outlook = Outlook::of(&config, rehearsal);
     let dispatch =
-        Dispatch::start(ways(&config)?, bounds(&config, rehearsal), desk, stop_letters.clone());
+        Dispatch::start(ways(&config, &outlook)?, outlook.limits, desk, stop_letters.clone());
     let moving = dispatch.in_flight();
     let http = keeper.http;
     let office = Office::start(keeper)
@@ -108,6 +110,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         office,
         dispatch,
         press: Press::new(unfit),
+        outlook,
         moving: moving.clone(),
         next,
         step: None,
@@ -357,6 +360,7 @@ impl Daemon {
         let errand = Errand::Reconfigure { config: Arc::clone(&config), reply };
         self.office.send(self.clock.now(), errand);
         taken.await.map_err(|_| Failure::usage(75, "the store has failed", "see the log"))??;
+        self.outlook.reload(&config);
         self.config = config;
         Ok(())
     }
@@ -366,7 +370,10 @@ impl Daemon {
         loop {
             let room = self.dispatch.room();
             let (reply, letters) = oneshot::channel();
-            self.office.send(self.clock.now(), Errand::Tick { room, reply });
+            self.office.send(
+                self.clock.now(),
+                Errand::Tick { room, crowd: Arc::clone(&self.outlook.crowd), reply },
+            );
             let Ok((letters, next)) = letters.await else { return Ok(()) };
             self.next = next;
             let none = letters.is_empty();

@@ -60,6 +60,7 @@ pub mod feedback {
     pub mod rule;
 }
 
+pub mod range;
 pub mod typed;
 pub mod secret;
 pub mod meaning;
@@ -89,11 +90,17 @@ pub mod net {
     pub mod relay;
     pub mod wire;
     pub mod smtp;
+    pub mod mx;
+    pub mod provider;
+    pub mod ladder;
+    pub mod crowd;
     pub mod sink;
     pub mod maildir;
     pub mod throttle;
     pub mod carry;
     pub mod place;
+    pub mod direct;
+    pub mod lane;
     pub mod dispatch;
     pub mod page;
     pub mod http;

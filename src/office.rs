@@ -16,6 +16,7 @@ use crate::desk::draft::Draft;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::LetterId;
 use crate::feedback::verdict::Verdict;
+use crate::net::crowd::Crowd;
 use crate::net::http::{Hit, HitKind};
 
 /// Errands done with one sync at most.
@@ -56,6 +57,8 @@ pub enum Errand {
     Tick {
         /// How many letters at most.
         room: usize,
+        /// Whose letters wait.
+        crowd: Arc<Crowd>,
         /// Letters to compose and send, and the next instant at which something falls due.
         reply: oneshot::Sender<(Vec<Draft>, Moment)>,
     },
@@ -185,9 +188,9 @@ fn done(keeper: &mut Keeper, now: Moment, errand: Errand) -> Result<Option<Told>
             }
             Told::Hit(hit.reply)
         }
-        Errand::Tick { room, reply } => {
+        Errand::Tick { room, crowd, reply } => {
             keeper.tick(now)?;
-            let letters = keeper.hand_out(now, room)?;
+            let letters = keeper.hand_out(now, room, &crowd)?;
             let next = keeper.next_timer(now);
             Told::Letters(reply, (letters, next))
         }

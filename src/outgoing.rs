@@ -2,11 +2,13 @@
 //! signed with.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::letter::sign::DkimKey;
 use crate::meaning::{ConfigError, Meaning};
+use crate::range::Range;
 use crate::secret;
-use crate::typed::{DkimConfig, Raw, RawTransport, RelayConfig};
+use crate::typed::{DkimConfig, MxConfig, ProvidersFile, Raw, RawTransport, RelayConfig};
 
 /// How letters leave.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub enum Transport {
     Maildir(PathBuf),
     /// Over these smarthosts.
     Relay(Vec<RelayConfig>),
+    /// To the hosts of the recipients' domains, at the pace of their providers.
+    Mx(Box<MxConfig>, Arc<ProvidersFile>),
 }
 
 impl Transport {
@@ -33,6 +37,15 @@ impl Transport {
                 "add [[relay]] with host = \"…\"",
             )),
             RawTransport::Relay => Ok(Self::Relay(raw.relay.clone())),
+            RawTransport::Mx => {
+                let mx = &raw.mx;
+                if mx.sink && mx.allow.is_empty() {
+                    let fix = "name the addresses of the sink, as allow = [\"127.0.0.0/8\"]";
+                    return Err(mean.wrong("[mx] sink = true without allow", fix));
+                }
+                let file = mx.providers.as_deref();
+                Ok(Self::Mx(Box::new(mx.clone()), Arc::new(providers(file, mean)?)))
+            }
         }
     }
 
@@ -44,12 +57,33 @@ impl Transport {
             Self::Relay(relays) => {
                 relays.iter().all(|relay| relay.sink && is_loopback(&relay.host))
             }
+            Self::Mx(mx, _) => {
+                mx.sink
+                    && !mx.servers.is_empty()
+                    && mx.servers.iter().all(|server| server.ip().is_loopback())
+                    && mx.allow.iter().all(Range::is_loopback)
+            }
         }
     }
 }
 
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+/// Reads the file of providers, or takes the one we ship.
+fn providers(file: Option<&Path>, mean: &Meaning<'_>) -> Result<ProvidersFile, ConfigError> {
+    const SHIPPED: &str = include_str!("../config/providers.toml");
+    let fix = "write it as config/providers.toml is written";
+    let Some(file) = file else {
+        return toml::from_str(SHIPPED).map_err(|error| mean.wrong(error, fix));
+    };
+    let path = mean.beside(file);
+    let wrong = |error: &dyn std::fmt::Display| {
+        mean.wrong(format!("{}: {}", path.display(), error.to_string().trim_end()), fix)
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| wrong(&error))?;
+    toml::from_str(&text).map_err(|error| wrong(&error))
 }
 
 /// Reads the keys that sign mail from `from`, all at once: a reload that cannot read one changes

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::book::tag::Series;
 use crate::cadence::plan::Limits;
+use crate::range::Range;
 
 /// The sender identity.
 #[derive(Clone, Debug, Deserialize)]
@@ -62,6 +63,80 @@ pub struct RelayConfig {
     pub sink: bool,
     /// EHLO name; absent: the domain of the From address.
     pub ehlo: Option<String>,
+}
+
+/// `[mx]`: direct delivery.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MxConfig {
+    /// Name servers; none: the machine's own.
+    pub servers: Vec<std::net::SocketAddr>,
+    /// EHLO name; absent: the domain of the From address. Its address should be ours, and back.
+    pub ehlo: Option<String>,
+    /// `opportunistic`, `required` or `none`.
+    pub tls: RelayTls,
+    /// Port of the mail hosts.
+    pub port: u16,
+    /// Addresses that may be written to although they are not public.
+    pub allow: Vec<Range>,
+    /// File of providers and their pace; absent: config/providers.toml as shipped.
+    pub providers: Option<PathBuf>,
+    /// Connections at once, over everything.
+    pub connections: NonZeroU32,
+    /// Says that only `allow` is written to, and what arrives goes no further: a rehearsal.
+    pub sink: bool,
+}
+
+impl Default for MxConfig {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            ehlo: None,
+            tls: RelayTls::default(),
+            port: default_smtp_port(),
+            allow: Vec::new(),
+            providers: None,
+            connections: const { NonZeroU32::new(500).expect("not zero") },
+            sink: false,
+        }
+    }
+}
+
+/// What a provider is sent at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// Connections at once.
+    pub connections: NonZeroU32,
+    /// Letters per connection.
+    pub messages_per_connection: NonZeroU32,
+    /// Letters a second.
+    pub messages_per_second: Option<NonZeroU32>,
+    /// Connections begun a minute.
+    pub connects_per_minute: Option<NonZeroU32>,
+}
+
+/// One provider.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ProviderConfig {
+    /// Its name, for people.
+    pub name: String,
+    /// How the names of its MX hosts end.
+    pub mx: Vec<String>,
+    /// Its pace.
+    #[serde(flatten)]
+    pub pace: Pace,
+}
+
+/// The file of providers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvidersFile {
+    /// The pace of hosts that are no known provider's.
+    pub other: Pace,
+    /// The providers.
+    #[serde(default)]
+    pub provider: Vec<ProviderConfig>,
 }
 
 /// A key that letters are signed with.
@@ -161,6 +236,8 @@ pub struct Raw {
     pub relay: Vec<RelayConfig>,
     #[serde(default)]
     pub dkim: Vec<DkimConfig>,
+    #[serde(default)]
+    pub mx: MxConfig,
     #[serde(default)]
     pub http: Http,
     #[serde(default = "default_drain")]
@@ -376,6 +453,7 @@ pub enum RawTransport {
     #[default]
     Maildir,
     Relay,
+    Mx,
 }
 
 impl OneOrMany {

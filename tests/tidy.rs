@@ -23,7 +23,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("encoding_rs::", &["cadence::decode"]),
     ("psl::", &["book::company"]),
     ("roaring::", &["book::set"]),
-    ("serde::", &["cadence::json", "letter::template", "typed", "control", "cli::"]),
+    ("serde::", &["cadence::json", "letter::template", "range", "typed", "control", "cli::"]),
     ("clap::", &["cli::"]),
     ("tokio::", &["net::", "socket", "ways", "office", "press", "ears", "daemon", "cli::"]),
 ];

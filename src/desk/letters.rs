@@ -9,16 +9,26 @@ use crate::desk::draft::Draft;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{Cause, LetterId, Target, Via, What};
 use crate::feedback::open::Fetch;
-use crate::feedback::verdict::{Verdict, next_attempt};
+use crate::feedback::verdict::{Class, Verdict, next_attempt};
 use crate::letter::template::Template;
+use crate::net::crowd::Crowd;
 use crate::store::ledger::{self, Claiming, Refusal};
 
+/// Letters to crowded domains looked at in one go: more are for another time.
+const CROWDED_MAX: usize = 200;
+
 impl Keeper {
-    /// Up to `room` letters to send now: retries that are due first, then the day's plan.
+    /// Up to `room` letters to send now: retries that are due first, then the day's plan, without
+    /// those whose domains are crowded.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn hand_out(&mut self, now: Moment, room: usize) -> Result<Vec<Draft>, Failure> {
+    pub fn hand_out(
+        &mut self,
+        now: Moment,
+        room: usize,
+        crowd: &Crowd,
+    ) -> Result<Vec<Draft>, Failure> {
         let mut ready = Vec::new();
         if self.store.state().paused || !self.is_open(now) {
             return Ok(ready);
@@ -39,11 +49,20 @@ impl Keeper {
                 ready.push(one);
             }
         }
-        while ready.len() < room {
+        let mut crowded = 0;
+        while ready.len() < room && crowded < CROWDED_MAX {
             let Some((contact, tag, due)) = self.day.as_mut().and_then(|day| day.pop()) else {
                 break;
             };
-            ready.extend(self.prepare(LetterId { contact, tag, due }, now)?);
+            match self.prepare(LetterId { contact, tag, due }, now)? {
+                Some(draft) if crowd.holds(draft.contact.address.domain()) => {
+                    crowded += 1;
+                    if let Some(day) = &mut self.day {
+                        day.put_last(contact, tag, due);
+                    }
+                }
+                draft => ready.extend(draft),
+            }
         }
         self.store.commit()?;
         Ok(ready)
@@ -249,18 +268,13 @@ impl Keeper {
             }
             Verdict::Unknown { why } => What::Unknown { letter, why },
             Verdict::Refused { class, reply } => {
-                self.store.record(now, What::Refused { letter, class, reply: reply.clone() })?;
-                if class.suppresses() {
-                    self.store.record(
-                        now,
-                        What::Suppressed {
-                            target: Target::Contact(letter.contact),
-                            cause: Cause::HardBounce,
-                            note: reply,
-                        },
-                    )?;
-                }
-                return Ok(());
+                return self.refused(letter, class, reply, now);
+            }
+            // A domain that is gone on two days is gone; on one day it may be a mishap of DNS.
+            Verdict::Deferred { class: Class::BadDomain, reply }
+                if self.day_of(living.first_at) < self.day_of(now) =>
+            {
+                return self.refused(letter, Class::BadDomain, reply, now);
             }
             Verdict::Deferred { class, reply } => {
                 let seed = u64::from_be_bytes(letter.to_bytes());
@@ -271,6 +285,21 @@ impl Keeper {
             }
         };
         self.store.record(now, what)?;
+        Ok(())
+    }
+
+    fn refused(
+        &mut self,
+        letter: LetterId,
+        class: Class,
+        reply: String,
+        now: Moment,
+    ) -> Result<(), Failure> {
+        self.store.record(now, What::Refused { letter, class, reply: reply.clone() })?;
+        if class.suppresses() {
+            let (target, cause) = (Target::Contact(letter.contact), Cause::HardBounce);
+            self.store.record(now, What::Suppressed { target, cause, note: reply })?;
+        }
         Ok(())
     }
 
