@@ -4,7 +4,6 @@
 //! a reload takes a whole new [`Config`] or keeps the old one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::book::company::Companies;
@@ -16,8 +15,9 @@ use crate::cadence::plan::Limits;
 use crate::feedback::rule::Promote;
 use crate::letter::sign::DkimKey;
 use crate::letter::variant::Templates;
-use crate::meaning::{ConfigError, Meaning};
+use crate::misread::Misread;
 use crate::outgoing::{Transport, dkim_keys};
+use crate::spot::{self, ConfigError, Meaning};
 use crate::typed::{Http, Raw, Sender};
 
 /// A configuration, checked.
@@ -86,22 +86,16 @@ impl Config {
     /// # Errors
     /// A [`ConfigError`] that names the file, the place and the fix.
     pub fn load(file: &Path, store: Option<&Path>) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(file).map_err(|error| ConfigError {
-            file: file.display().to_string(),
-            message: format!("cannot be read: {error}"),
-            fix: "name a configuration with --config FILE; config/quickstart.toml is a good start"
-                .to_owned(),
+        let fix = "name a configuration with --config FILE; config/quickstart.toml is a good start";
+        let text = spot::read(file, fix)?;
+        let raw: Raw = toml::from_str(&text).map_err(|error| {
+            let Misread { line, column, message, fix } = Misread::of(&text, &error);
+            ConfigError { place: format!("{}:{line}:{column}", file.display()), message, fix }
         })?;
-        let raw: Raw = toml::from_str(&text).map_err(|error| ConfigError {
-            file: file.display().to_string(),
-            message: error.to_string().trim_end().to_owned(),
-            fix: "correct that line; keys are spelt as in config/quickstart.toml".to_owned(),
-        })?;
-        Self::of(raw, file, store)
+        Self::of(raw, Meaning { file, text: &text }, store)
     }
 
-    fn of(raw: Raw, file: &Path, store: Option<&Path>) -> Result<Self, ConfigError> {
-        let mean = Meaning { file };
+    fn of(raw: Raw, mean: Meaning<'_>, store: Option<&Path>) -> Result<Self, ConfigError> {
         let store = match (store, &raw.store) {
             (Some(named), _) => named.to_owned(),
             (None, Some(own)) => mean.beside(own),
@@ -110,23 +104,16 @@ impl Config {
         let transport = Transport::of(&raw, &mean, &store)?;
         let series = mean.series(raw.series)?;
         let views = mean.views(raw.views)?;
-        for name in raw.exclude.silent.iter().chain(&raw.exclude.reading) {
-            if !views.names().any(|view| view == name) {
-                return Err(mean.wrong(
-                    format!("exclude names view {name:?}, which is not declared"),
-                    "declare it under [[views]], or take the name out",
-                ));
-            }
-        }
+        mean.excluded(&raw.exclude, &views)?;
         mean.groups(&raw.tags.groups, &series)?;
         let templates = mean.templates(&raw.templates, &series)?;
         Ok(Self {
             transport,
             dkim: dkim_keys(&raw.dkim, &raw.sender.address, &mean)?,
-            file: file.to_owned(),
+            file: mean.file.to_owned(),
             zone: Zone(raw.zone),
             promote: mean.promote(&raw.cadence.promote)?,
-            carry_days_max: raw.cadence.carry_days_max,
+            carry_days_max: mean.carry(raw.cadence.carry_days_max)?,
             hours: mean.hours(&raw.cadence)?,
             closed: mean.closed(&raw.closed, &views)?,
             sender_day_max: raw.limits.sender_day_max,

@@ -61,7 +61,9 @@ pub mod feedback {
 }
 
 pub mod range;
+pub mod misread;
 pub mod typed;
+pub mod spot;
 pub mod secret;
 pub mod meaning;
 pub mod outgoing;
@@ -114,6 +116,7 @@ pub mod desk {
     pub mod dayplan;
     pub mod importing;
     pub mod keeper;
+    pub mod judge;
     pub mod day;
     pub mod draft;
     pub mod letters;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::book::tag::Series;
+use crate::book::view::{Condition, TagMatch, TextAt};
 use crate::cadence::plan::Limits;
 use crate::range::Range;
 
@@ -32,7 +33,7 @@ pub struct Sender {
 }
 
 /// One smarthost.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelayConfig {
     /// Host name or address.
@@ -66,7 +67,7 @@ pub struct RelayConfig {
 }
 
 /// `[mx]`: direct delivery.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MxConfig {
     /// Name servers; none: the machine's own.
@@ -464,5 +465,53 @@ impl OneOrMany {
             Self::One(one) => vec![one],
             Self::Many(many) => many,
         }
+    }
+}
+
+impl From<RawCondition> for Condition {
+    fn from(raw: RawCondition) -> Self {
+        let all = |list: Vec<RawCondition>| list.into_iter().map(Self::from).collect();
+        let any_of = |mut list: Vec<Condition>| match list.len() {
+            1 => list.swap_remove(0),
+            _ => Condition::Any(list),
+        };
+        match raw {
+            RawCondition::Any(list) => Condition::Any(all(list)),
+            RawCondition::All(list) => Condition::All(all(list)),
+            RawCondition::Not(inner) => Condition::Not(Box::new(Self::from(*inner))),
+            RawCondition::Tag(tags) => any_of(tags.list().into_iter().map(tag).collect()),
+            RawCondition::TagGroup(groups) => any_of(
+                groups
+                    .list()
+                    .into_iter()
+                    .map(|group| Condition::Tag(TagMatch::Group(group)))
+                    .collect(),
+            ),
+            RawCondition::Address(raw) => {
+                let (at, values) = text(raw);
+                Condition::Address { at, values }
+            }
+            RawCondition::Domain(raw) => {
+                let (at, values) = text(raw);
+                Condition::Domain { at, values }
+            }
+            RawCondition::View(name) => Condition::View(name),
+        }
+    }
+}
+
+fn tag(name: String) -> Condition {
+    Condition::Tag(match name.strip_suffix('*') {
+        Some(prefix) => TagMatch::Prefix(prefix.to_owned()),
+        None => TagMatch::Name(name),
+    })
+}
+
+fn text(raw: RawText) -> (TextAt, Vec<String>) {
+    match raw {
+        RawText::StartsWith(values) => (TextAt::Starts, values.list()),
+        RawText::EndsWith(values) => (TextAt::Ends, values.list()),
+        RawText::Contains(values) => (TextAt::Contains, values.list()),
+        RawText::Equals(values) => (TextAt::Equals, values.list()),
     }
 }

@@ -433,6 +433,14 @@ fn golden() -> Vec<(What, &'static str)> {
             What::RoundApproved { tag, due: day, by: By::Person(text("op")) },
             "0f1e80c4c7feb76403839c0101026f70",
         ),
+        (
+            What::Limited {
+                company_per_day_max: 20,
+                contact_gap_days_min: 7,
+                silent_gap_days_min: 21,
+            },
+            "0a1f80c4c7feb764140715",
+        ),
     ]
 }
 

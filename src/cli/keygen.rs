@@ -57,8 +57,9 @@ pub fn run(args: &KeygenArgs) -> Result<Answer, Failure> {
         (None, None) => PathBuf::from(format!("{}.pem", args.selector)),
     };
     let pem = match args.show {
-        Some(_) => secret::read(&file, Path::new(""))
-            .map_err(|error| Failure::new(78, error.to_string(), error.fix()))?,
+        Some(_) => secret::read(&file, secret::GROUP_MAY_READ).map_err(|error| {
+            Failure::new(78, format!("{}: {error}", file.display()), error.fix(&file))
+        })?,
         None => pem(args.algorithm)?,
     };
     let key = DkimKey::parse(&args.domain, &args.selector, &pem).map_err(|error| {

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::book::contact::{Day, Moment};
 use crate::cadence::plan::Plan;
 use crate::control::Failure;
-use crate::desk::dayplan::Due;
 use crate::desk::keeper::Keeper;
 use crate::desk::world::{Shares, World};
 
@@ -20,31 +19,20 @@ impl Keeper {
     ///
     /// # Errors
     /// When a view cannot be evaluated, or the day is too far away.
-    pub fn plan_ahead(&self, today: Day, day: Day) -> Result<Plan, Failure> {
+    pub fn plan_ahead(&self, day: Day, now: Moment) -> Result<Plan, Failure> {
+        let today = self.day_of(now);
         if day < today {
-            return self.judge(day, &self.by_calendar(day), true, None);
+            return World::past(self, day).plan();
         }
         if day.since(today) > i32::from(DAYS_MAX) {
             let fix = "ask for a day within the next ten years";
             return Err(Failure::usage(64, format!("{day} is too far ahead"), fix));
         }
-        let mut world = World::new(self, today, Shares::default());
+        let mut world = World::new(self, now, Shares::default());
         while world.day() < day {
             world.step()?;
         }
         world.plan()
-    }
-
-    /// The rounds that fall due on a day, with everybody who held the tag by then.
-    fn by_calendar(&self, day: Day) -> Vec<Due> {
-        let due = self.config.cadence.due(day);
-        let state = self.store.state();
-        let rounds = state.tags.iter().filter_map(|tag| {
-            let batch = tag.batch.as_ref().filter(|b| due.contains(&(b.kind, b.no)))?;
-            let targets = state.members_by(tag.id, day);
-            Some(Due { tag: tag.id, kind: batch.kind, due: day, targets })
-        });
-        rounds.filter(|round| !round.targets.is_empty()).collect()
     }
 
     /// A line per simulated day: letters, why the others have none, and the pools afterwards.
@@ -56,8 +44,7 @@ impl Keeper {
             let fix = "ask for 1 to 3660 days";
             return Err(Failure::usage(64, format!("--days {days}"), fix));
         }
-        let today = self.day_of(now);
-        let mut world = World::new(self, today, shares);
+        let mut world = World::new(self, now, shares);
         let mut lines = Vec::with_capacity(usize::from(days));
         let mut letters = 0_u64;
         for _ in 0..days {
@@ -86,7 +73,7 @@ impl Keeper {
             }));
         }
         Ok(json!({
-            "from": today.to_string(),
+            "from": self.day_of(now).to_string(),
             "days": lines,
             "letters": letters,
             "opens_per_thousand": shares.opens,

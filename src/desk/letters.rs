@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::book::contact::{ContactId, Moment};
+use crate::cadence::plan::Limits;
 use crate::cadence::reason::Reason;
 use crate::control::Failure;
 use crate::desk::draft::Draft;
@@ -12,6 +13,7 @@ use crate::feedback::open::Fetch;
 use crate::feedback::verdict::{Class, Verdict, next_attempt};
 use crate::letter::template::Template;
 use crate::net::crowd::Crowd;
+use crate::store::facts::InForce;
 use crate::store::ledger::{self, Claiming, Refusal};
 
 /// Letters to crowded domains looked at in one go: more are for another time.
@@ -30,7 +32,10 @@ impl Keeper {
         crowd: &Crowd,
     ) -> Result<Vec<Draft>, Failure> {
         let mut ready = Vec::new();
-        if self.store.state().paused || !self.is_open(now) {
+        let state = self.store.state();
+        // A clock or a zone that shows an earlier day again has no plan and no attempts.
+        let lived = state.opened == Some(self.day_of(now));
+        if !lived || state.paused || !self.is_open(now) {
             return Ok(ready);
         }
         let due: Vec<LetterId> = self
@@ -40,7 +45,7 @@ impl Keeper {
             .values()
             .filter(|living| living.until.is_some_and(|until| until <= now))
             .map(|living| living.letter)
-            .filter(|letter| !self.retrying.contains(letter))
+            .filter(|letter| !self.retrying.contains(letter) && !self.resting.contains(letter))
             .take(room)
             .collect();
         for letter in due {
@@ -57,6 +62,7 @@ impl Keeper {
             match self.prepare(LetterId { contact, tag, due }, now)? {
                 Some(draft) if crowd.holds(draft.contact.address.domain()) => {
                     crowded += 1;
+                    self.composed.remove(&draft.letter);
                     if let Some(day) = &mut self.day {
                         day.put_last(contact, tag, due);
                     }
@@ -71,7 +77,14 @@ impl Keeper {
     /// Drafts a letter; one that cannot be drafted ends here, with the reason on its timeline.
     fn prepare(&mut self, letter: LetterId, now: Moment) -> Result<Option<Draft>, Failure> {
         match self.draft(letter, now)? {
-            Ok(draft) => Ok(Some(draft)),
+            Ok(draft) => {
+                if draft.attempt == 1 {
+                    // Kept now: a reload may come before the claim.
+                    self.keep_template(draft.template, now)?;
+                    self.composed.insert(letter, (draft.template, now));
+                }
+                Ok(Some(draft))
+            }
             Err(why) => self.unfit(letter, &why, now).map(|()| None),
         }
     }
@@ -82,9 +95,13 @@ impl Keeper {
     /// When the store fails.
     pub fn unfit(&mut self, letter: LetterId, why: &str, now: Moment) -> Result<(), Failure> {
         self.retrying.remove(&letter);
+        self.composed.remove(&letter);
         let reason = format!("{}: {why}", Reason::NoTemplate);
+        let retried = self.store.state().living.contains_key(&letter.contact);
         self.store.record(now, What::Withdrawn { letter, reason })?;
-        self.drop_from_plan(letter, &Reason::NoTemplate);
+        if !retried {
+            self.drop_from_plan(letter, &Reason::NoTemplate);
+        }
         Ok(())
     }
 
@@ -125,7 +142,7 @@ impl Keeper {
             date,
             contact,
             batch,
-            kept: self.template_by_hash(template),
+            kept: self.old_template(template),
             template,
             config: Arc::clone(&self.config),
             keys: Arc::clone(&self.keys),
@@ -142,8 +159,8 @@ impl Keeper {
         }
     }
 
-    /// A template that is no longer configured, as the store kept it.
-    fn template_by_hash(&mut self, hash: u64) -> Option<Arc<Template>> {
+    /// A template that letters were claimed with and that is no longer configured as it was.
+    fn old_template(&mut self, hash: u64) -> Option<Arc<Template>> {
         if self.config.templates.by_hash(hash).is_some() {
             return None;
         }
@@ -170,8 +187,13 @@ impl Keeper {
         let kept = living.filter(|living| living.letter == letter).map(|living| living.template);
         let picked =
             self.config.templates.pick(&batch.audience, batch.kind, letter.contact, letter.due);
-        let template = kept.or_else(|| picked.map(Template::hash)).unwrap_or(0);
+        let composed = self.composed.get(&letter).copied();
+        let template = kept
+            .or(composed.map(|(template, _)| template))
+            .or_else(|| picked.map(Template::hash))
+            .unwrap_or(0);
         let claiming = Claiming {
+            now,
             day: self.day_of(now),
             limits: &self.config.limits,
             excluded: self.excluded(batch.kind, letter.contact)?,
@@ -183,7 +205,11 @@ impl Keeper {
         match ledger::claim(self.store.state(), letter, &claiming) {
             Ok(claim) => {
                 self.keep_template(template, now)?;
-                self.store.record(now, claim)?;
+                self.keep_limits(now)?;
+                // The claim is of the moment that is in the letter's Date: every attempt has it.
+                let date = composed.filter(|_| kept.is_none()).map_or(now, |(_, date)| date);
+                self.composed.remove(&letter);
+                self.store.record(date, claim)?;
                 if let Some(day) = &mut self.day {
                     day.claimed(letter.contact);
                 }
@@ -211,13 +237,47 @@ impl Keeper {
         Ok(())
     }
 
+    /// Writes down by which limits letters are claimed from now on, when they have changed.
+    fn keep_limits(&mut self, now: Moment) -> Result<(), Failure> {
+        let Limits { company_per_day_max, contact_gap_days_min, silent_gap_days_min, .. } =
+            self.config.limits;
+        let limits = InForce { company_per_day_max, contact_gap_days_min, silent_gap_days_min };
+        if self.store.state().in_force != Some(limits) {
+            let what =
+                What::Limited { company_per_day_max, contact_gap_days_min, silent_gap_days_min };
+            self.store.record(now, what)?;
+        }
+        Ok(())
+    }
+
     /// A letter that may not be claimed: it ends when its contact is excluded, else it waits.
     fn withhold(&mut self, letter: LetterId, why: &Refusal, now: Moment) -> Result<(), Failure> {
         self.retrying.remove(&letter);
+        self.composed.remove(&letter);
+        let state = self.store.state();
+        let living = state.living.get(&letter.contact).filter(|living| living.letter == letter);
+        let done = state.rounds.get(&(letter.due, letter.tag));
+        let done = done.is_some_and(|round| round.done.contains(letter.contact));
+        let retried = living.is_some_and(|living| living.until.is_some_and(|until| until <= now));
+        if done && !retried {
+            // Another copy, handed out before, was claimed: what becomes of that one counts.
+            if let Some(day) = &mut self.day {
+                day.claimed(letter.contact);
+            }
+            return Ok(());
+        }
         if why.ends() {
             self.store.record(now, What::Withdrawn { letter, reason: why.text() })?;
+        } else if retried && *why == Refusal::NotLiving {
+            let reason = "not-due".to_owned();
+            self.store.record(now, What::Withdrawn { letter, reason })?;
+        } else if retried {
+            self.resting.insert(letter);
         }
         self.stale = true;
+        if retried {
+            return Ok(());
+        }
         match why {
             Refusal::Reason(reason) => self.drop_from_plan(letter, reason),
             Refusal::Paused => {
@@ -237,6 +297,7 @@ impl Keeper {
     /// A letter comes back that was handed out and never claimed: it is sent later.
     pub fn give_back(&mut self, letter: LetterId) {
         self.retrying.remove(&letter);
+        self.composed.remove(&letter);
         if let Some(day) = &mut self.day {
             day.push_back(letter.contact, letter.tag, letter.due);
         }

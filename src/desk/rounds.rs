@@ -8,6 +8,7 @@ use crate::book::contact::{ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
 use crate::control::Failure;
+use crate::desk::day::withdrawn;
 use crate::desk::dayplan::RoundPlan;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{Entry, RoundRecord, What};
@@ -73,18 +74,17 @@ impl Keeper {
     /// # Errors
     /// When the store cannot be read or a view not evaluated.
     pub fn rounds_of(&mut self, day: Day, now: Moment) -> Result<Vec<Shown>, Failure> {
-        let today = self.day_of(now);
         if let Some(plan) = self.day.as_ref().filter(|plan| plan.day == day) {
             return Ok(plan.rounds.iter().map(Shown::of_plan).collect());
         }
         if let Some(records) = self.store.closed_day(day)? {
             return Ok(records.iter().map(Shown::of_record).collect());
         }
-        let frozen = self.store.state().frozen.as_ref().filter(|(frozen, _)| *frozen == day);
-        if let Some((_, records)) = frozen {
-            return Ok(records.iter().map(Shown::of_record).collect());
+        if self.store.state().frozen.as_ref().is_some_and(|(frozen, _)| *frozen == day) {
+            self.take_up(day, now)?;
+            return self.rounds_of(day, now);
         }
-        let plan = self.plan_ahead(today, day)?;
+        let plan = self.plan_ahead(day, now)?;
         let mut rounds: Vec<Shown> = plan
             .rounds
             .into_iter()
@@ -179,17 +179,17 @@ impl Keeper {
             Err(failure) => return Err(failure),
         };
         let timeline = self.store.timeline(id)?;
-        if let Some((fate, detail)) = self.fate(&timeline, day) {
-            return Ok(answer(typed, day, "mailed", Some(&fate), detail));
+        if let Some((outcome, fate, detail)) = self.fate(&timeline, day) {
+            return Ok(answer(typed, day, outcome, Some(&fate), detail));
         }
         let rounds = self.rounds_of(day, now)?;
         let hers: Vec<(&Shown, &str)> =
             rounds.iter().filter_map(|round| Some((round, round.outcome(id)?))).collect();
         if let Some((round, _)) = hers.iter().find(|(_, outcome)| *outcome == "send") {
-            let withdrawn = self.withdrawn(&timeline, round);
+            let withdrawn = withdrawn(&timeline, round.tag, round.due);
             let batch = self.tag_name(round.tag);
             return Ok(match withdrawn {
-                Some(reason) => answer(typed, day, "skip", Some(&reason), batch),
+                Some(reason) => answer(typed, day, "skip", Some(reason), batch),
                 None => answer(typed, day, "send", None, batch),
             });
         }
@@ -211,35 +211,33 @@ impl Keeper {
         batch.is_none_or(|batch| batch.kind == SeriesKind::Marketing)
     }
 
-    /// What became of the letter that was claimed for a day.
-    fn fate(&self, timeline: &[Entry], day: Day) -> Option<(String, String)> {
+    /// What became of the letter that was claimed for a day, before it was claimed again.
+    fn fate(&self, timeline: &[Entry], day: Day) -> Option<(&'static str, String, String)> {
         let claims = timeline.iter().enumerate().filter_map(|(at, entry)| match &entry.what {
             What::Claimed { letter, day: claimed, .. } if *claimed == day => Some((at, *letter)),
             _ => None,
         });
         let (at, letter) = claims.max_by_key(|(at, _)| *at)?;
-        let end = timeline.iter().skip(at + 1).find_map(|entry| match &entry.what {
-            What::Accepted { letter: of, reply } if *of == letter => Some(("accepted", reply)),
-            What::Deferred { letter: of, reply, .. } if *of == letter => Some(("deferred", reply)),
-            What::Refused { letter: of, reply, .. } if *of == letter => Some(("refused", reply)),
-            What::Unknown { letter: of, why } if *of == letter => Some(("unknown", why)),
-            _ => None,
+        let again = |entry: &&Entry| matches!(&entry.what, What::Claimed { letter: of, .. } if *of == letter);
+        let after = timeline.iter().skip(at + 1).take_while(|entry| !again(entry));
+        let end = after.filter_map(|entry| {
+            let (of, end) = match &entry.what {
+                What::Accepted { letter, reply } => {
+                    (letter, ("mailed", "accepted", reply.as_str()))
+                }
+                What::Deferred { letter, reply, .. } => (letter, ("mailed", "deferred", &**reply)),
+                What::Refused { letter, reply, .. } => (letter, ("mailed", "refused", &**reply)),
+                What::Unknown { letter, why } => (letter, ("mailed", "unknown", &**why)),
+                What::Withdrawn { letter, reason } => (letter, ("skip", &**reason, "withdrawn")),
+                What::Expired { letter } => (letter, ("skip", "expired", "too old to try again")),
+                _ => return None,
+            };
+            (*of == letter).then_some(end)
         });
         let batch = self.tag_name(letter.tag);
-        Some(match end {
-            Some((kind, words)) => (kind.to_owned(), format!("{batch}: {words}")),
-            None => ("in-flight".to_owned(), batch),
-        })
-    }
-
-    fn withdrawn(&self, timeline: &[Entry], round: &Shown) -> Option<String> {
-        timeline.iter().rev().find_map(|entry| match &entry.what {
-            What::Withdrawn { letter, reason }
-                if letter.tag == round.tag && letter.due == round.due =>
-            {
-                Some(reason.clone())
-            }
-            _ => None,
+        Some(match end.last() {
+            Some((outcome, why, words)) => (outcome, why.to_owned(), format!("{batch}: {words}")),
+            None => ("mailed", "in-flight".to_owned(), batch),
         })
     }
 

@@ -22,7 +22,8 @@ pub const VIOLATIONS_LISTED_MAX: usize = 10_000;
 /// Contacts are kept in pages of this many, so that a lone high number costs one page.
 const PAGE: u32 = 1024;
 
-/// What is held against the journal.
+/// What is held against the journal, until it says itself by which limits letters were claimed: a
+/// cap that is lowered later does not condemn the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Letters claimed per company and day, at most.
@@ -193,10 +194,16 @@ impl Judge {
             What::Accepted { letter, .. } => self.settle(*letter, End::Accepted),
             What::Refused { letter, .. } => self.settle(*letter, End::Refused),
             What::Unknown { letter, .. } => self.settle(*letter, End::Unknown),
-            What::Withdrawn { letter, .. } | What::Expired { letter } => {
-                self.settle(*letter, End::GivenUp);
-            }
+            What::Withdrawn { letter, .. } => self.withdraw(*letter),
+            What::Expired { letter } => self.settle(*letter, End::GivenUp),
             What::Deferred { letter, .. } => self.defer(*letter),
+            What::Limited { company_per_day_max, contact_gap_days_min, silent_gap_days_min } => {
+                self.rules = Rules {
+                    company_per_day_max: *company_per_day_max,
+                    contact_gap_days_min: *contact_gap_days_min,
+                    silent_gap_days_min: *silent_gap_days_min,
+                };
+            }
             _ => {}
         }
     }
@@ -363,6 +370,19 @@ impl Judge {
             if marketing {
                 person.silent = person.silent.max(day);
             }
+        }
+    }
+
+    /// A planned letter may be withdrawn before any claim, but not after its end.
+    fn withdraw(&mut self, letter: LetterId) {
+        let under_way = self.living.get(&letter.contact).is_some_and(|one| one.letter == letter);
+        let person = self.person(letter.contact);
+        let ended =
+            person.end != End::Never && (person.tag, person.due) == (letter.tag, letter.due);
+        if under_way || ended {
+            self.settle(letter, End::GivenUp);
+        } else {
+            (person.tag, person.due, person.end) = (letter.tag, letter.due, End::GivenUp);
         }
     }
 

@@ -4,9 +4,9 @@
 //! [`Store::commit`] makes everything recorded since the last commit durable with one write and one
 //! sync. Only then may anybody be answered.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,22 +62,30 @@ pub struct Store {
     watched: Vec<Watched>,
     cache: RefCell<HashMap<u32, Arc<Vec<Entry>>>>,
     dirty: bool,
+    /// What failed: from then on nothing is taken and nothing is committed.
+    failed: OnceCell<String>,
     _lock: File,
 }
 
 impl Store {
-    /// Makes a new, empty store.
+    /// Makes a new, empty store, and has it furnished with what else belongs to one. It counts as
+    /// made from its identity on, which comes last: killed before, it can be made again.
     ///
     /// # Errors
     /// When there is one already, or the directory cannot be written.
-    pub fn init(dir: &Path, now: Moment, id: [u8; 16]) -> Result<(), StoreError> {
-        if site::is_taken(dir) {
-            return Err(StoreError::Exists(dir.to_owned()));
-        }
-        fs::create_dir_all(dir).map_err(|error| site::at(dir, error))?;
+    pub fn init(
+        dir: &Path,
+        now: Moment,
+        id: [u8; 16],
+        furnish: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        site::make_dir(dir).map_err(|error| site::at(dir, error))?;
+        let _lock = site::lock(dir)?;
+        site::clear_beginnings(dir)?;
         let mut journal = Journal::create(&dir.join("journal"), id)?;
         journal.push(&Entry { at: now, what: What::StoreCreated { store: id } });
         journal.commit()?;
+        furnish()?;
         site::write_identity(dir, id)
     }
 
@@ -96,16 +104,31 @@ impl Store {
         let id = site::identity(dir)?;
         let lock = site::lock(dir)?;
         let mut opening = Opening::default();
-        let (pages, state, watched, applied) = match remember(dir, id, &leaves) {
-            Ok(found) => found,
+        // No memory is touched for a journal that is not there or not ours.
+        Reader::open(&dir.join("journal"))?;
+        let lost = !dir.join("sled").exists();
+        let (known, remembered) = match site::condemned(dir) {
+            Some(why) => (0, Err(why)),
+            None => remember(dir, id, &leaves),
+        };
+        let (journal, opened) = Journal::open(&dir.join("journal"), known)?;
+        if journal.store() != id {
+            let why = "names another store than the segments in journal".to_owned();
+            return Err(StoreError::Foreign { path: dir.join("store-id"), why });
+        }
+        opening.torn = opened.torn;
+        if lost && opened.last > 1 {
+            opening.rebuilt = Some("sled is not there".to_owned());
+        }
+        let Remembered { pages, state, watched, applied } = match remembered {
+            Ok(remembered) => remembered,
             Err(why) => {
-                opening.rebuilt = Some(why.to_string());
+                opening.rebuilt = Some(why);
                 site::set_aside(dir)?;
-                remember(dir, id, &leaves)?
+                let pages = Pages::open(&dir.join("sled"), id, SLED_CACHE_BYTES)?;
+                Remembered::nothing(pages)
             }
         };
-        let (journal, opened) = Journal::open(&dir.join("journal"), applied)?;
-        opening.torn = opened.torn;
         let mut store = Self {
             dir: dir.to_owned(),
             journal,
@@ -115,6 +138,7 @@ impl Store {
             watched,
             cache: RefCell::default(),
             dirty: false,
+            failed: OnceCell::new(),
             _lock: lock,
         };
         for found in Reader::open(&dir.join("journal"))?.read_from(applied + 1)? {
@@ -147,11 +171,41 @@ impl Store {
     /// # Errors
     /// When a page that must be completed cannot be read.
     pub fn record(&mut self, at: Moment, what: What) -> Result<u64, StoreError> {
+        self.is_sound()?;
         let entry = Entry { at, what };
         let seq = self.journal.push(&entry);
         self.dirty = true;
-        self.fold(seq, &entry)?;
+        let folded = self.fold(seq, &entry);
+        self.noted(folded)?;
         Ok(seq)
+    }
+
+    /// # Errors
+    /// What failed before.
+    fn is_sound(&self) -> Result<(), StoreError> {
+        let failed = |why: &String| StoreError::Failed { dir: self.dir.clone(), why: why.clone() };
+        self.failed.get().map_or(Ok(()), |why| Err(failed(why)))
+    }
+
+    /// Notes a failure: what is in memory is no longer what the journal says, or not to be read.
+    fn noted<T>(&self, result: Result<T, impl Into<StoreError>>) -> Result<T, StoreError> {
+        result.map_err(|error| {
+            let error = error.into();
+            if let StoreError::Pages(why) = &error
+                && why.is_damage()
+            {
+                site::condemn(&self.dir, why);
+            }
+            // Only the first failure says why.
+            let _ = self.failed.set(error.to_string());
+            error
+        })
+    }
+
+    /// Whether the memory was found damaged while it was used: opened again, it is rebuilt.
+    #[must_use]
+    pub fn is_condemned(&self) -> bool {
+        self.failed.get().is_some() && site::condemned(&self.dir).is_some()
     }
 
     /// Makes everything recorded durable. After an error the store must not be used any more.
@@ -159,10 +213,13 @@ impl Store {
     /// # Errors
     /// When the disk does not take it.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        if !std::mem::take(&mut self.dirty) {
+        self.is_sound()?;
+        if !self.dirty {
             return Ok(());
         }
-        let seq = self.journal.commit()?;
+        let committed = self.journal.commit();
+        let seq = self.noted(committed)?;
+        self.dirty = false;
         if self.is_full() { self.settle_to(seq) } else { Ok(()) }
     }
 
@@ -176,7 +233,7 @@ impl Store {
             let seq = self.journal.last();
             self.settle_to(seq)?;
         }
-        Ok(self.pages.flush()?)
+        self.noted(self.pages.flush())
     }
 
     fn is_full(&self) -> bool {
@@ -190,7 +247,7 @@ impl Store {
         let mut hashes = Vec::new();
         self.watched.iter().map(|watched| watched.hash).collect::<Vec<_>>().put(&mut hashes);
         changes.put(b"L", &hashes);
-        self.pages.write(changes, seq)?;
+        self.noted(self.pages.write(changes, seq))?;
         let touched = std::mem::take(&mut self.fresh);
         let mut cache = self.cache.borrow_mut();
         for page in touched.contacts.keys() {
@@ -200,8 +257,9 @@ impl Store {
     }
 
     fn fold(&mut self, seq: u64, entry: &Entry) -> Result<(), StoreError> {
+        self.fresh.foresee(entry, &self.state);
         self.state.apply(entry);
-        self.fresh.note(seq, entry, &self.state, &self.pages)?;
+        self.fresh.note(seq, entry, &self.pages)?;
         if let What::Imported { contact, address, .. } = &entry.what {
             let key = stored_key(address);
             for (number, watched) in self.watched.iter_mut().enumerate() {
@@ -277,7 +335,8 @@ impl Store {
         if let Some(names) = self.fresh.names.get(&page) {
             return Ok(names.get(slot).cloned().unwrap_or_default());
         }
-        Ok(fresh::read_names(page, &self.pages)?.into_iter().nth(slot).unwrap_or_default())
+        let names = self.noted(fresh::read_names(page, &self.pages))?;
+        Ok(names.into_iter().nth(slot).unwrap_or_default())
     }
 
     /// Calls `each` with every contact and its address, in id order.
@@ -288,7 +347,7 @@ impl Store {
         for page in 0..self.state.contacts.len().div_ceil(CONTACTS_PER_PAGE) {
             let entries = match self.fresh.contacts.get(&page) {
                 Some(entries) => entries,
-                None => &fresh::read_contacts(page, &self.pages)?,
+                None => &self.noted(fresh::read_contacts(page, &self.pages))?,
             };
             for entry in entries {
                 if let What::Imported { contact, address, .. } = &entry.what {
@@ -311,7 +370,8 @@ impl Store {
             events.extend(found.ok_or_else(|| PagesError::Damaged(format!("events {page}")))?);
             Ok::<(), PagesError>(())
         };
-        self.pages.scan(&fresh::name(b'e', page), 15, |_, bytes| take(&bytes))?;
+        let kept = self.pages.scan(&fresh::name(b'e', page), 15, |_, bytes| take(&bytes));
+        self.noted(kept)?;
         for (_, bytes) in self.fresh.events.range((page, 0)..=(page, u16::MAX)) {
             take(bytes)?;
         }
@@ -331,12 +391,12 @@ impl Store {
     pub fn closed_day(&self, day: Day) -> Result<Option<Vec<RoundRecord>>, StoreError> {
         let bytes = match self.fresh.days.get(&day) {
             Some(bytes) => Some(bytes.clone()),
-            None => self.pages.get(&fresh::day_name(day))?,
+            None => self.noted(self.pages.get(&fresh::day_name(day)))?,
         };
         let Some(bytes) = bytes else { return Ok(None) };
         match record::decode(&mut bytes.as_slice()) {
             Ok(Entry { what: What::DayClosed { rounds, .. }, .. }) => Ok(Some(rounds)),
-            _ => Err(PagesError::Damaged(format!("day {day}")).into()),
+            _ => self.noted(Err(PagesError::Damaged(format!("day {day}")))),
         }
     }
 
@@ -351,7 +411,7 @@ impl Store {
         if cache.len() >= CACHED_PAGES_MAX {
             cache.clear();
         }
-        let entries = Arc::new(fresh::read_contacts(page, &self.pages)?);
+        let entries = Arc::new(self.noted(fresh::read_contacts(page, &self.pages))?);
         cache.insert(page, Arc::clone(&entries));
         Ok(entries)
     }
@@ -386,15 +446,36 @@ fn as_contact(entry: &Entry) -> Option<Contact> {
     })
 }
 
-type Remembered = (Pages, State, Vec<Watched>, u64);
+/// The memory, and what is loaded from it.
+struct Remembered {
+    pages: Pages,
+    state: State,
+    watched: Vec<Watched>,
+    applied: u64,
+}
 
-/// Opens the memory and loads what it holds; an empty one holds nothing up to sequence 0.
-fn remember(dir: &Path, id: [u8; 16], leaves: &[AddressLeaf]) -> Result<Remembered, PagesError> {
-    let pages = Pages::open(&dir.join("sled"), id, SLED_CACHE_BYTES)?;
-    let applied = pages.applied()?;
-    if applied == 0 {
-        return Ok((pages, State::default(), Vec::new(), 0));
+impl Remembered {
+    fn nothing(pages: Pages) -> Self {
+        Self { pages, state: State::default(), watched: Vec::new(), applied: 0 }
     }
+}
+
+/// Opens the memory and loads what it holds, or says why it must be rebuilt; and up to which entry
+/// it knows the journal as committed, damaged or not.
+fn remember(dir: &Path, id: [u8; 16], leaves: &[AddressLeaf]) -> (u64, Result<Remembered, String>) {
+    let opened = Pages::open(&dir.join("sled"), id, SLED_CACHE_BYTES)
+        .and_then(|pages| Ok((pages.applied()?, pages)));
+    match opened {
+        Err(why) => (0, Err(why.to_string())),
+        Ok((0, pages)) => (0, Ok(Remembered::nothing(pages))),
+        Ok((applied, pages)) => {
+            let loaded = recall(pages, applied, leaves).map_err(|why| why.to_string());
+            (applied, loaded)
+        }
+    }
+}
+
+fn recall(pages: Pages, applied: u64, leaves: &[AddressLeaf]) -> Result<Remembered, PagesError> {
     let state = load::load(&pages)?;
     let kept = pages.get(b"L")?.unwrap_or_default();
     let kept = Vec::<u64>::get(&mut kept.as_slice()).unwrap_or_default();
@@ -406,7 +487,7 @@ fn remember(dir: &Path, id: [u8; 16], leaves: &[AddressLeaf]) -> Result<Remember
             watched.push(Watched { hash, leaf: leaf.clone(), set });
         }
     }
-    Ok((pages, state, watched, applied))
+    Ok(Remembered { pages, state, watched, applied })
 }
 
 fn hash_of(leaf: &AddressLeaf) -> u64 {

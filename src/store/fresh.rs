@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::book::contact::{CompanyNo, ContactId, Day};
 use crate::book::set::ContactSet;
-use crate::book::tag::{SeriesKind, TagId};
+use crate::book::tag::TagId;
 use crate::feedback::entry::{Entry, LetterId, Target, What};
 use crate::store::pages::{Changes, Pages, PagesError};
 use crate::store::record::{self, Field};
@@ -27,6 +27,8 @@ pub const ROWS_PER_CHUNK: u32 = 160;
 pub const LASTS_PER_CHUNK: u32 = 900;
 /// Company rows in one chunk (20 bytes each).
 pub const FIRMS_PER_CHUNK: u32 = 180;
+/// What a contact held in memory is counted as.
+const CONTACT_BYTES: usize = 200;
 /// Ids in one chunk of a set: at most 4 KiB of bits.
 pub const SET_CHUNK: u32 = 30_000;
 
@@ -64,17 +66,28 @@ pub struct Fresh {
 }
 
 impl Fresh {
+    /// Notes rounds that an entry is about to change and does not name, before the state folds it
+    /// in.
+    pub fn foresee(&mut self, entry: &Entry, state: &State) {
+        match &entry.what {
+            // Opens that lead to this reading tag settle in the rounds that the contact read.
+            What::Tagged { contact, .. } | What::Imported { contact, .. }
+                if state.is_pending(*contact) =>
+            {
+                let rounds = state.rounds.iter();
+                let read = rounds.filter(|(_, round)| round.readers.contains(*contact));
+                self.rounds.extend(read.map(|(key, _)| *key));
+            }
+            What::DayOpened { day } => self.rounds.extend(state.forgotten_on(*day)),
+            _ => (),
+        }
+    }
+
     /// Notes what an entry changes, after the state has folded it in.
     ///
     /// # Errors
     /// When a page that must be completed cannot be read.
-    pub fn note(
-        &mut self,
-        seq: u64,
-        entry: &Entry,
-        state: &State,
-        pages: &Pages,
-    ) -> Result<(), PagesError> {
+    pub fn note(&mut self, seq: u64, entry: &Entry, pages: &Pages) -> Result<(), PagesError> {
         self.entries += 1;
         match &entry.what {
             What::Imported { contact, company, company_key, tags, .. } => {
@@ -94,7 +107,6 @@ impl Fresh {
             What::Updated { contact, card, .. } => self.change_card(*contact, card, pages)?,
             What::Tagged { contact, tag, .. } | What::Untagged { contact, tag, .. } => {
                 self.sets.insert((tag.0, contact.0 / SET_CHUNK));
-                self.promotions(*contact, *tag, state);
             }
             What::Suppressed { target: Target::Contact(contact), .. }
             | What::Unsuppressed { target: Target::Contact(contact), .. } => {
@@ -148,20 +160,14 @@ impl Fresh {
         }
     }
 
-    /// A reading tag settles opens of the rounds the contact read.
-    fn promotions(&mut self, contact: ContactId, tag: TagId, state: &State) {
-        let batch = state.tag(tag).and_then(|tag| tag.batch.as_ref());
-        if batch.is_none_or(|batch| batch.kind != SeriesKind::Reading) {
-            return;
-        }
-        let read = state.rounds.iter().filter(|(_, round)| round.promoted.contains(contact));
-        self.rounds.extend(read.map(|(key, _)| *key));
-    }
-
     fn page_of(&mut self, page: u32, pages: &Pages) -> Result<&mut Vec<Entry>, PagesError> {
         Ok(match self.contacts.entry(page) {
             Place::Occupied(held) => held.into_mut(),
-            Place::Vacant(free) => free.insert(read_contacts(page, pages)?),
+            Place::Vacant(free) => {
+                let entries = read_contacts(page, pages)?;
+                self.bytes += entries.len() * CONTACT_BYTES;
+                free.insert(entries)
+            }
         })
     }
 
@@ -171,7 +177,7 @@ impl Fresh {
         entry: Entry,
         pages: &Pages,
     ) -> Result<(), PagesError> {
-        self.bytes += 200;
+        self.bytes += CONTACT_BYTES;
         let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
         let page = self.page_of(id.0 / CONTACTS_PER_PAGE, pages)?;
         match page.get_mut(slot) {

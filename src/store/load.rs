@@ -4,7 +4,9 @@ use crate::book::contact::{CompanyNo, Day, Kind};
 use crate::book::set::ContactSet;
 use crate::book::tag::TagId;
 use crate::store::columns::{CompanyRow, ContactRow, Hash96};
-use crate::store::fresh::{BY_DOMAIN, LASTS_PER_CHUNK, SHADOWS, SUPPRESSED, WAITING};
+use crate::store::fresh::{
+    BY_DOMAIN, FIRMS_PER_CHUNK, LASTS_PER_CHUNK, ROWS_PER_CHUNK, SHADOWS, SUPPRESSED, WAITING,
+};
 use crate::store::pages::{Pages, PagesError};
 use crate::store::record::Field;
 use crate::store::snapshot;
@@ -18,8 +20,11 @@ pub fn load(pages: &Pages) -> Result<State, PagesError> {
     let mut state = State::default();
     let small = pages.get(b"s")?.ok_or_else(|| PagesError::Damaged("s".to_owned()))?;
     snapshot::load(&small, &mut state).map_err(|_| PagesError::Damaged("s".to_owned()))?;
-    pages.scan(b"k", 5, |name, bytes| companies(&bytes, &mut state).ok_or_else(|| bad(name)))?;
-    pages.scan(b"f", 5, |name, bytes| contacts(&bytes, &mut state).ok_or_else(|| bad(name)))?;
+    pages.scan(b"k", 5, |name, bytes| {
+        companies(name, &bytes, &mut state).ok_or_else(|| bad(name))
+    })?;
+    pages
+        .scan(b"f", 5, |name, bytes| contacts(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"g", 5, |name, bytes| lasts(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"b", 7, |name, bytes| set(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"r", 5, |name, bytes| round(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
@@ -53,7 +58,13 @@ fn short(name: &[u8], at: usize) -> Option<u16> {
     name.get(at..)?.first_chunk::<2>().copied().map(u16::from_be_bytes)
 }
 
-fn companies(bytes: &[u8], state: &mut State) -> Option<()> {
+/// Rows have no numbers of their own: a chunk must begin where the one before ended.
+fn follows(name: &[u8], size: u32, so_far: u32) -> Option<()> {
+    (number(name, 1)?.checked_mul(size)? == so_far).then_some(())
+}
+
+fn companies(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
+    follows(name, FIRMS_PER_CHUNK, state.companies.len())?;
     let (rows, rest) = bytes.as_chunks::<20>();
     for row in rows {
         let hash = hash(row)?;
@@ -63,7 +74,8 @@ fn companies(bytes: &[u8], state: &mut State) -> Option<()> {
     rest.is_empty().then_some(())
 }
 
-fn contacts(bytes: &[u8], state: &mut State) -> Option<()> {
+fn contacts(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
+    follows(name, ROWS_PER_CHUNK, state.contacts.len())?;
     let (rows, rest) = bytes.as_chunks::<23>();
     for row in rows {
         let row = ContactRow {

@@ -181,6 +181,7 @@ kinds! {
     28 BatchHeld { tag by reason }
     29 BatchReleased { tag by }
     30 RoundApproved { tag due by }
+    31 Limited { company_per_day_max contact_gap_days_min silent_gap_days_min }
 }
 
 /// Closed lists of words: one byte each.

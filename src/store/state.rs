@@ -12,14 +12,14 @@ use crate::book::tag::{Audience, BatchTag, SeriesKind, Tag, TagId};
 use crate::feedback::entry::{Cause, Entry, LetterId, RoundRecord, Target, What};
 use crate::feedback::open::OpenClass;
 use crate::store::columns::{Companies, CompanyRow, ContactRow, Contacts, Hash96};
-use crate::store::facts::{ClockKind, Counts, ImportState, Living, RoundState, Today};
+use crate::store::facts::{ClockKind, Counts, ImportState, InForce, Living, RoundState, Today};
 
 /// Days for which the state keeps who was tagged on which day, and who was claimed in which round:
 /// as long as anything may carry over, and a week to spare.
 pub const MEMORY_DAYS: i32 = 21;
 
 /// Everything the fold of the journal knows, but names, columns and histories.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct State {
     /// The id that journal and sled share.
     pub store: [u8; 16],
@@ -69,6 +69,8 @@ pub struct State {
     pub held: BTreeSet<TagId>,
     /// Rounds that may go out although they are large.
     pub approved: BTreeSet<(Day, TagId)>,
+    /// The limits of the last claim.
+    pub in_force: Option<InForce>,
     /// Which clock claims were made by.
     pub clock: ClockKind,
     /// The latest instant of any entry.
@@ -184,6 +186,13 @@ impl State {
             }
             What::RoundApproved { tag, due, .. } => {
                 self.approved.insert((*due, *tag));
+            }
+            What::Limited { company_per_day_max, contact_gap_days_min, silent_gap_days_min } => {
+                self.in_force = Some(InForce {
+                    company_per_day_max: *company_per_day_max,
+                    contact_gap_days_min: *contact_gap_days_min,
+                    silent_gap_days_min: *silent_gap_days_min,
+                });
             }
             What::Updated { .. } | What::Noted { .. } => (),
             what => self.letter(entry.at, what),
@@ -314,14 +323,26 @@ impl State {
         }
     }
 
+    /// Whether an open of this contact waits for a reading tag.
+    #[must_use]
+    pub fn is_pending(&self, contact: ContactId) -> bool {
+        let all = (contact, TagId(0))..=(contact, TagId(u16::MAX));
+        self.pending.range(all).next().is_some()
+    }
+
+    /// The rounds whose letters need not be remembered one by one when `day` opens.
+    pub fn forgotten_on(&self, day: Day) -> impl Iterator<Item = (Day, TagId)> + '_ {
+        let old = self.rounds.range(..(day.plus(-MEMORY_DAYS), TagId(0)));
+        old.filter(|(_, round)| !round.done.is_empty()).map(|(key, _)| *key)
+    }
+
     fn open_day(&mut self, day: Day) {
         self.opened = Some(day);
         self.frozen = None;
-        let oldest = day.plus(-MEMORY_DAYS);
-        self.recent = self.recent.split_off(&oldest);
-        self.approved = self.approved.split_off(&(oldest, TagId(0)));
-        for (_, round) in self.rounds.range_mut(..(oldest, TagId(0))) {
-            round.done = ContactSet::new();
+        self.recent = self.recent.split_off(&day.plus(-MEMORY_DAYS));
+        self.approved = self.approved.split_off(&(day.plus(-MEMORY_DAYS), TagId(0)));
+        for key in self.forgotten_on(day).collect::<Vec<_>>() {
+            self.rounds.entry(key).or_default().done = ContactSet::new();
         }
         self.turn_to(day);
     }
