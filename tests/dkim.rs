@@ -309,7 +309,7 @@ fn a_key_that_others_read_or_that_signs_for_others_is_refused() {
     let config = config.replace("\"templates\"", &format!("\"{HOME}/config/templates\""));
     for (domain, mode, said) in [
         ("mail.acme.example", 0o600, "does not sign for"),
-        ("tradewind.example", 0o640, "open to others"),
+        ("tradewind.example", 0o644, "others may read"),
         ("tradewind.example", 0o600, ""),
     ] {
         let dkim =

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::examples::{FIRST_STEPS, FORECAST, IMPORT, PLAN, REPORT, RUN, SINK, SUPPRESS};
+use crate::cli::examples::{FIRST_STEPS, FORECAST, IMPORT, KEYGEN, PLAN, REPORT, RUN, SINK, SUPPRESS};
 use crate::cli::keygen::KeygenArgs;
 
 /// Writes to companies in steady rotation, never too often, never to the wrong one, and remembers
@@ -127,8 +127,7 @@ pub enum Command {
     #[command(after_long_help = "Example:\n  tradewind reload")]
     Reload,
     /// Make a key to sign letters with (DKIM), and print its DNS record
-    #[command(after_long_help = "Examples:\n  tradewind keygen acme.example --selector tw1\n  \
-                                 tradewind keygen acme.example --selector tw1 --show tw1.pem")]
+    #[command(after_long_help = KEYGEN)]
     Keygen(KeygenArgs),
     /// Watch a few days of Tradewind happen, in a throw-away directory, without a network
     #[command(after_long_help = "Examples:\n  tradewind quickstart\n  tradewind quickstart --keep")]

@@ -150,7 +150,14 @@ impl House {
     pub fn hand_out(&mut self, room: usize) -> Vec<Ready> {
         let now = self.now;
         let drafts = self.keeper().hand_out(now, room, &Crowd::default()).unwrap();
-        drafts.iter().map(|draft| draft.compose().unwrap()).collect()
+        let mut ready = Vec::new();
+        for draft in drafts {
+            match draft.compose() {
+                Ok(one) => ready.push(one),
+                Err(why) => self.keeper().unfit(draft.letter, &why, now).unwrap(),
+            }
+        }
+        ready
     }
 
     /// One pass at this instant: what is due is done, and up to `room` letters meet the peer.
