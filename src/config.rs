@@ -12,13 +12,14 @@ use crate::book::tag::{Audience, SeriesKind};
 use crate::book::view::Views;
 use crate::cadence::calendar::{Cadence, Hours, Zone};
 use crate::cadence::plan::Limits;
+use crate::feedback::keyword::Rule;
 use crate::feedback::rule::Promote;
 use crate::letter::sign::DkimKey;
 use crate::letter::variant::Templates;
 use crate::misread::Misread;
 use crate::outgoing::{Transport, dkim_keys};
 use crate::spot::{self, ConfigError, Meaning};
-use crate::typed::{Http, Raw, Sender};
+use crate::typed::{Http, Inbound, Raw, Sender};
 
 /// A configuration, checked.
 #[derive(Debug)]
@@ -73,6 +74,10 @@ pub struct Config {
     pub transport: Transport,
     /// The public endpoint.
     pub http: Http,
+    /// What comes back by mail.
+    pub inbound: Inbound,
+    /// What is done about it, in order.
+    pub rules: Vec<Rule>,
     /// Seconds a stop waits for letters in conversation.
     pub drain_seconds: u64,
 }
@@ -137,6 +142,11 @@ impl Config {
             templates,
             sender: mean.sender(raw.sender)?,
             http: mean.http(raw.http)?,
+            inbound: Inbound {
+                maildir: raw.inbound.maildir.map(|dir| store.join(dir)),
+                ..raw.inbound
+            },
+            rules: mean.rules(raw.rules.as_deref())?,
             drain_seconds: raw.drain_seconds,
             store,
         })

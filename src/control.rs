@@ -15,7 +15,7 @@ pub enum Request {
     /// Begins an import; answers `{"import": number}`.
     ImportBegin(ImportBegin),
     /// A stretch of rows of a begun import, in file order; answers `{"verdicts": [[line, verdict,
-    /// detail]], …counts so far}` once they are durable.
+    /// detail]]}` once they are durable.
     ImportRows {
         /// The import's number.
         import: u32,
@@ -111,6 +111,36 @@ pub enum Request {
         /// The words.
         text: String,
     },
+    /// A message that came in, understood; durable before it is answered, unless only explained.
+    Inbound {
+        /// Where it is, as the answer names it.
+        file: String,
+        /// Its bytes in base64.
+        mail: String,
+        /// What to do with it.
+        #[serde(default)]
+        how: Taking,
+    },
+    /// Whose reply waits for a person: one line each; or all about one of them.
+    Inbox {
+        /// Whom.
+        address: Option<String>,
+    },
+    /// A person's decision on somebody who waits.
+    InboxDone {
+        /// Whom.
+        address: String,
+        /// A tag to give.
+        tag: Option<String>,
+        /// Never write again. With neither the series go on.
+        #[serde(default)]
+        suppress: bool,
+    },
+    /// What the rules as they are now would do about what came in.
+    RulesDryRun {
+        /// Since which day; absent: the first.
+        from: Option<chrono::NaiveDate>,
+    },
     /// Stops writing until `resume` (durable).
     Pause {},
     /// Goes on writing.
@@ -159,6 +189,19 @@ pub enum Request {
     Reload {},
 }
 
+/// What to do with a message that came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Taking {
+    /// Store what follows from it.
+    #[default]
+    Take,
+    /// Only say what it is.
+    Explain,
+    /// Only say what the rules would do.
+    Rules,
+}
+
 /// How an import is to be done (DESIGN §4).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -179,6 +222,8 @@ pub struct ImportBegin {
     pub tags: Option<String>,
     /// Take rows whose language column contradicts their tag.
     pub force: bool,
+    /// Answer the verdicts of invalid rows only: of the others the counts at the end are enough.
+    pub quiet: bool,
 }
 
 /// One row of an import, as read from the file.
@@ -201,9 +246,24 @@ pub struct ImportRow {
     /// The tags column.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// `(field, value)` for name, company, country, language, title, source.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<(String, String)>,
+    /// The person's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The company's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub company: String,
+    /// The country column.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub country: String,
+    /// The language column.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub language: String,
+    /// The job title.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// The source column.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub source: String,
     /// Every other column, in file order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<(String, String)>,

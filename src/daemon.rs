@@ -22,6 +22,7 @@ use crate::net::carry::Ask as DeskAsk;
 use crate::net::dispatch::Dispatch;
 use crate::net::http::{self, Endpoint};
 use crate::office::{Errand, Office};
+use crate::postbox;
 use crate::press::Press;
 use crate::socket::{self, Ask, Call};
 use crate::ways::{Outlook, listen, reloadable, ways};
@@ -92,6 +93,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let control = socket::bind(&path)?;
     let endpoint = Endpoint::new(Arc::clone(&keeper.keys), hits, http::Limits::default());
     let public = tokio::spawn(http::serve(listener, Arc::new(endpoint), quit.clone()));
+    postbox::start(config.inbound.maildir.as_deref(), &calls, &quit);
     let operators = tokio::spawn(socket::serve(control, calls, quit.clone()));
 
     let stop_letters = CancellationToken::new();

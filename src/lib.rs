@@ -3,13 +3,13 @@
 //! # Bird's-eye view
 //!
 //! Who ([`book`]) is written to when ([`cadence`]), with what ([`letter`]), what came back and
-//! what it means ([`feedback`]); all of it remembered in [`store`], carried over [`net`], and
-//! operated through [`control`] and [`cli`].
+//! what it means ([`feedback`], [`inbound`]); all of it remembered in [`store`], carried over
+//! [`net`], and operated through [`control`] and [`cli`].
 //!
 //! # The law of the land
 //!
 //! Modules are declared below in reading order. **A file may name only files declared above it.**
-//! Everything up to and including [`feedback`] is pure: no clock, no disk, no socket, no async.
+//! Everything up to and including [`inbound`] is pure: no clock, no disk, no socket, no async.
 //! `tests/tidy.rs` checks both.
 
 /// Who: domains, addresses, companies, tags, contacts, and the sets that views make of them.
@@ -57,12 +57,34 @@ pub mod feedback {
     pub mod verdict;
     pub mod open;
     pub mod entry;
+    pub mod timeline;
     pub mod rule;
+    pub mod keyword;
+}
+
+/// What came in by mail: opened, understood, and whose letter it is about.
+pub mod inbound {
+    pub mod report;
+    pub mod quote;
+    pub mod mail;
+    pub mod phrases;
+    pub mod cause;
+    pub mod notice;
+    pub mod lines;
+    pub mod bounce;
+    pub mod date;
+    pub mod away;
+    pub mod autoreply;
+    pub mod wish;
+    pub mod tongue;
+    pub mod clue;
+    pub mod reading;
 }
 
 pub mod range;
 pub mod misread;
 pub mod typed;
+pub mod rulefile;
 pub mod spot;
 pub mod secret;
 pub mod meaning;
@@ -81,7 +103,9 @@ pub mod store {
     pub mod snapshot;
     pub mod pages;
     pub mod site;
+    pub mod bundle;
     pub mod fresh;
+    pub mod writer;
     pub mod load;
     pub mod db;
     pub mod ledger;
@@ -126,10 +150,14 @@ pub mod desk {
     pub mod ahead;
     pub mod rounds;
     pub mod tell;
+    pub mod incoming;
+    pub mod effects;
+    pub mod inbox;
     pub mod answers;
 }
 
 pub mod ways;
+pub mod postbox;
 pub mod clock;
 pub mod office;
 pub mod press;
@@ -140,11 +168,14 @@ pub mod daemon;
 pub mod cli {
     pub mod keygen;
     pub mod examples;
+    pub mod mailargs;
     pub mod args;
     pub mod render;
     pub mod backend;
+    pub mod stretch;
     pub mod import;
     pub mod stage;
+    pub mod inbound;
     pub mod quickstart;
     pub mod commands;
 }

@@ -25,6 +25,10 @@ pub struct Sender {
     pub address: String,
     /// Where bounces go; absent: the From address.
     pub return_path: Option<String>,
+    /// Whether each letter gets a return path of its own, `local+TOKEN@domain`, by which its bounces
+    /// are known for sure (VERP); the mail system must deliver such addresses.
+    #[serde(default)]
+    pub verp: bool,
     /// A mailbox that takes unsubscribe mails (List-Unsubscribe mailto), if there is one.
     pub unsubscribe_mailto: Option<String>,
     /// Further fields for templates, as `sender.phone`.
@@ -203,6 +207,27 @@ fn default_weight() -> NonZeroU32 {
     NonZeroU32::MIN
 }
 
+/// What comes back by mail.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Inbound {
+    /// A Maildir that the daemon watches: what is in `new` is taken in and moved to `cur`.
+    pub maildir: Option<PathBuf>,
+    /// Whom a person's reply stops: `contact` or `company`.
+    pub reply_stops: ReplyStops,
+}
+
+/// Whom a person's reply stops until somebody decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplyStops {
+    /// Whoever wrote.
+    #[default]
+    Contact,
+    /// Everybody of the company.
+    Company,
+}
+
 /// The whole file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -241,6 +266,9 @@ pub struct Raw {
     pub mx: MxConfig,
     #[serde(default)]
     pub http: Http,
+    #[serde(default)]
+    pub inbound: Inbound,
+    pub rules: Option<PathBuf>,
     #[serde(default = "default_drain")]
     pub drain_seconds: u64,
 }

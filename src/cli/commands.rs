@@ -15,6 +15,7 @@ use crate::cli::args::{
 };
 use crate::cli::backend::{self, Backend};
 use crate::cli::import;
+use crate::cli::inbound;
 use crate::cli::keygen;
 use crate::cli::quickstart;
 use crate::cli::render::{self, Face};
@@ -157,6 +158,7 @@ fn run(line: Line) -> Result<Answer, Failure> {
             reason: args.reason.clone(),
         }),
         Command::Suppress(args) => suppress(&globals, args),
+        Command::Mail(command) => inbound::run(&globals, command),
         Command::Reload => reload(&globals),
         other => {
             let request = request(other)?;

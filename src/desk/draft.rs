@@ -60,7 +60,6 @@ impl Draft {
     /// # Errors
     /// Why there can be none.
     pub fn compose(&self) -> Result<Ready, String> {
-        let sender = &self.config.sender;
         let unsigned = self.unsigned()?;
         let keys: Vec<&DkimKey> = self.config.dkim.iter().collect();
         let seconds = self.date.utc().timestamp();
@@ -69,9 +68,22 @@ impl Draft {
             letter: self.letter,
             attempt: self.attempt,
             to: self.contact.address.as_str().to_owned(),
-            return_path: sender.return_path.clone().unwrap_or_else(|| sender.address.clone()),
+            return_path: self.return_path(),
             message,
         })
+    }
+
+    /// Where the letter's bounces go: with VERP an address that nobody else's bounces go to.
+    fn return_path(&self) -> String {
+        let sender = &self.config.sender;
+        let path = sender.return_path.as_ref().unwrap_or(&sender.address);
+        match path.rsplit_once('@') {
+            Some((local, domain)) if sender.verp => {
+                let token = self.keys.sign_mail(TokenKind::Bounce, self.letter.to_bytes());
+                format!("{local}+{token}@{domain}")
+            }
+            _ => path.clone(),
+        }
     }
 
     fn unsigned(&self) -> Result<Vec<u8>, String> {

@@ -9,7 +9,8 @@ use crate::control::Failure;
 use crate::desk::draft::Draft;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{Cause, LetterId, Target, Via, What};
-use crate::feedback::open::Fetch;
+use crate::feedback::keyword::When;
+use crate::feedback::open::{Fetch, OpenClass};
 use crate::feedback::verdict::{Class, Verdict, next_attempt};
 use crate::letter::template::Template;
 use crate::net::crowd::Crowd;
@@ -396,7 +397,12 @@ impl Keeper {
         let reason = reason.to_owned();
         let day = self.day_of(now);
         self.store.record(now, What::Opened { letter, class, reason, day })?;
-        Ok(())
+        match class {
+            OpenClass::Human | OpenClass::ProxyHuman => {
+                self.fire_on_count(letter.contact, When::Opened, now)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Somebody asked to be left alone; asking again changes nothing.
@@ -421,7 +427,11 @@ impl Keeper {
         Ok(())
     }
 
-    fn give_rule_tag(
+    /// Gives a tag in the name of a rule; once is enough.
+    ///
+    /// # Errors
+    /// When there is no such tag, or the store fails.
+    pub fn give_rule_tag(
         &mut self,
         contact: ContactId,
         name: &str,
@@ -440,7 +450,8 @@ impl Keeper {
     }
 
     /// Whether the token of a letter is about a contact and a batch of this store.
-    fn is_letter(&self, letter: LetterId) -> bool {
+    #[must_use]
+    pub fn is_letter(&self, letter: LetterId) -> bool {
         let state = self.store.state();
         letter.contact.0 < state.contacts.len() && state.tag(letter.tag).is_some()
     }

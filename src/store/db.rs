@@ -4,17 +4,17 @@
 //! [`Store::commit`] makes everything recorded since the last commit durable with one write and one
 //! sync. Only then may anybody be answered.
 
+use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::book::address::Address;
 use crate::book::contact::{CompanyNo, Contact, ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::view::AddressLeaf;
 use crate::feedback::entry::{Entry, RoundRecord, What};
+use crate::store::bundle;
 use crate::store::fresh::{self, CONTACTS_PER_PAGE, EVENTS_PAGE, Fresh, NAMES_PER_PAGE, SET_CHUNK};
 use crate::store::journal::{Journal, Reader, TornTail};
 use crate::store::load;
@@ -22,14 +22,15 @@ use crate::store::pages::{Pages, PagesError};
 use crate::store::record::{self, Field};
 use crate::store::site::{self, StoreError};
 use crate::store::state::{State, stored_key};
+use crate::store::writer::Writer;
 
 /// sled's own cache; the pages that are asked for again and again are few.
-const SLED_CACHE_BYTES: u64 = 16 << 20;
+const SLED_CACHE_BYTES: u64 = 4 << 20;
 /// The memory is written when this much of it is fresh: bounds both RAM and the replay at a start.
 const FRESH_BYTES_MAX: usize = 8 << 20;
 /// And at the latest after so many entries.
 const FRESH_ENTRIES_MAX: u64 = 200_000;
-/// Decoded pages kept at hand.
+/// Pages of contacts kept at hand.
 const CACHED_PAGES_MAX: usize = 64;
 
 /// What was found at an open, for the log.
@@ -56,11 +57,12 @@ struct Watched {
 pub struct Store {
     dir: PathBuf,
     journal: Journal,
-    pages: Pages,
+    writer: Writer,
     state: State,
     fresh: Fresh,
     watched: Vec<Watched>,
-    cache: RefCell<HashMap<u32, Arc<Vec<Entry>>>>,
+    /// Pages of contacts that were asked about lately.
+    cache: RefCell<HashMap<u32, Vec<u8>>>,
     dirty: bool,
     /// What failed: from then on nothing is taken and nothing is committed.
     failed: OnceCell<String>,
@@ -132,7 +134,7 @@ impl Store {
         let mut store = Self {
             dir: dir.to_owned(),
             journal,
-            pages,
+            writer: Writer::new(pages),
             state,
             fresh: Fresh::default(),
             watched,
@@ -220,6 +222,8 @@ impl Store {
         let committed = self.journal.commit();
         let seq = self.noted(committed)?;
         self.dirty = false;
+        let written = self.writer.look();
+        self.noted(written)?;
         if self.is_full() { self.settle_to(seq) } else { Ok(()) }
     }
 
@@ -233,7 +237,8 @@ impl Store {
             let seq = self.journal.last();
             self.settle_to(seq)?;
         }
-        self.noted(self.pages.flush())
+        let flushed = self.writer.flush();
+        self.noted(flushed)
     }
 
     fn is_full(&self) -> bool {
@@ -241,25 +246,23 @@ impl Store {
     }
 
     fn settle_to(&mut self, seq: u64) -> Result<(), StoreError> {
-        let sets: Vec<(u64, ContactSet)> =
-            self.watched.iter().map(|watched| (watched.hash, watched.set.clone())).collect();
-        let mut changes = self.fresh.changes(seq, &self.state, &sets);
+        let sets: Vec<(u64, &ContactSet)> =
+            self.watched.iter().map(|watched| (watched.hash, &watched.set)).collect();
+        let mut blobs = self.fresh.of_state(&self.state, &sets);
         let mut hashes = Vec::new();
         self.watched.iter().map(|watched| watched.hash).collect::<Vec<_>>().put(&mut hashes);
-        changes.put(b"L", &hashes);
-        self.noted(self.pages.write(changes, seq))?;
-        let touched = std::mem::take(&mut self.fresh);
+        blobs.push((b"L".to_vec(), hashes));
         let mut cache = self.cache.borrow_mut();
-        for page in touched.contacts.keys() {
+        for page in self.fresh.contacts.keys() {
             cache.remove(page);
         }
-        Ok(())
+        Ok(self.writer.begin(std::mem::take(&mut self.fresh), blobs, seq)?)
     }
 
     fn fold(&mut self, seq: u64, entry: &Entry) -> Result<(), StoreError> {
         self.fresh.foresee(entry, &self.state);
         self.state.apply(entry);
-        self.fresh.note(seq, entry, &self.pages)?;
+        self.fresh.note(seq, entry, self.writer.kept())?;
         if let What::Imported { contact, address, .. } = &entry.what {
             let key = stored_key(address);
             for (number, watched) in self.watched.iter_mut().enumerate() {
@@ -320,9 +323,7 @@ impl Store {
     /// # Errors
     /// When its page cannot be read.
     pub fn contact(&self, id: ContactId) -> Result<Option<Contact>, StoreError> {
-        let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
-        let page = self.page(id.0 / CONTACTS_PER_PAGE)?;
-        Ok(page.get(slot).and_then(as_contact))
+        Ok(self.first(id)?.as_ref().and_then(bundle::contact))
     }
 
     /// A company's key.
@@ -335,8 +336,7 @@ impl Store {
         if let Some(names) = self.fresh.names.get(&page) {
             return Ok(names.get(slot).cloned().unwrap_or_default());
         }
-        let names = self.noted(fresh::read_names(page, &self.pages))?;
-        Ok(names.into_iter().nth(slot).unwrap_or_default())
+        Ok(self.noted(self.writer.kept().name(page, slot))?.unwrap_or_default())
     }
 
     /// Calls `each` with every contact and its address, in id order.
@@ -346,8 +346,8 @@ impl Store {
     pub fn each_contact(&self, mut each: impl FnMut(ContactId, &str)) -> Result<(), StoreError> {
         for page in 0..self.state.contacts.len().div_ceil(CONTACTS_PER_PAGE) {
             let entries = match self.fresh.contacts.get(&page) {
-                Some(entries) => entries,
-                None => &self.noted(fresh::read_contacts(page, &self.pages))?,
+                Some(bundle) => bundle.entries(),
+                None => self.noted(self.writer.kept().contacts(page))?,
             };
             for entry in entries {
                 if let What::Imported { contact, address, .. } = &entry.what {
@@ -370,15 +370,18 @@ impl Store {
             events.extend(found.ok_or_else(|| PagesError::Damaged(format!("events {page}")))?);
             Ok::<(), PagesError>(())
         };
-        let kept = self.pages.scan(&fresh::name(b'e', page), 15, |_, bytes| take(&bytes));
-        self.noted(kept)?;
-        for (_, bytes) in self.fresh.events.range((page, 0)..=(page, u16::MAX)) {
-            take(bytes)?;
+        let kept = self.writer.kept();
+        let scanned = kept.pages.scan(&fresh::name(b'e', page), 15, |_, bytes| take(&bytes));
+        self.noted(scanned)?;
+        for fresh in kept.leaving.into_iter().chain([&self.fresh]) {
+            for (_, bytes) in fresh.events.range((page, 0)..=(page, u16::MAX)) {
+                take(bytes)?;
+            }
         }
+        // What is on its way to sled may be there already.
         events.sort_by_key(|(seq, _)| *seq);
-        let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
-        let first = self.page(id.0 / CONTACTS_PER_PAGE)?.get(slot).cloned();
-        let mut all: Vec<Entry> = first.into_iter().collect();
+        events.dedup_by_key(|(seq, _)| *seq);
+        let mut all: Vec<Entry> = self.first(id)?.into_iter().collect();
         all.extend(events.into_iter().map(|(_, entry)| entry));
         all.sort_by_key(|entry| entry.at);
         Ok(all)
@@ -389,31 +392,40 @@ impl Store {
     /// # Errors
     /// When its page cannot be read.
     pub fn closed_day(&self, day: Day) -> Result<Option<Vec<RoundRecord>>, StoreError> {
+        let kept = self.writer.kept();
         let bytes = match self.fresh.days.get(&day) {
-            Some(bytes) => Some(bytes.clone()),
-            None => self.noted(self.pages.get(&fresh::day_name(day)))?,
+            Some(bytes) => Some(Cow::Borrowed(bytes.as_slice())),
+            None => self.noted(kept.day(day))?,
         };
         let Some(bytes) = bytes else { return Ok(None) };
-        match record::decode(&mut bytes.as_slice()) {
+        match record::decode(&mut &*bytes) {
             Ok(Entry { what: What::DayClosed { rounds, .. }, .. }) => Ok(Some(rounds)),
             _ => self.noted(Err(PagesError::Damaged(format!("day {day}")))),
         }
     }
 
-    fn page(&self, page: u32) -> Result<Arc<Vec<Entry>>, StoreError> {
-        if let Some(entries) = self.fresh.contacts.get(&page) {
-            return Ok(Arc::new(entries.clone()));
+    /// The entry that made a contact.
+    fn first(&self, id: ContactId) -> Result<Option<Entry>, StoreError> {
+        if id.0 >= self.state.contacts.len() {
+            return Ok(None);
+        }
+        let page = id.0 / CONTACTS_PER_PAGE;
+        let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
+        if let Some(bundle) = self.fresh.contacts.get(&page) {
+            return Ok(bundle.get(slot));
         }
         let mut cache = self.cache.borrow_mut();
-        if let Some(entries) = cache.get(&page) {
-            return Ok(Arc::clone(entries));
-        }
-        if cache.len() >= CACHED_PAGES_MAX {
+        if cache.len() >= CACHED_PAGES_MAX && !cache.contains_key(&page) {
             cache.clear();
         }
-        let entries = Arc::new(self.noted(fresh::read_contacts(page, &self.pages))?);
-        cache.insert(page, Arc::clone(&entries));
-        Ok(entries)
+        let records = match cache.entry(page) {
+            hash_map::Entry::Occupied(held) => held.into_mut(),
+            hash_map::Entry::Vacant(free) => {
+                free.insert(self.noted(self.writer.kept().records(page))?)
+            }
+        };
+        let damaged = || PagesError::Damaged(format!("contacts {page}"));
+        self.noted(bundle::entry_at(records, slot).ok_or_else(damaged)).map(Some)
     }
 }
 
@@ -427,23 +439,6 @@ fn decode_events(mut bytes: &[u8], id: ContactId) -> Option<Vec<(u64, Entry)>> {
         }
     }
     Some(found)
-}
-
-fn as_contact(entry: &Entry) -> Option<Contact> {
-    let What::Imported { contact, address, company, kind, rank, import, card, .. } = &entry.what
-    else {
-        return None;
-    };
-    Some(Contact {
-        id: *contact,
-        address: Address::stored(address)?,
-        company: *company,
-        kind: *kind,
-        rank: *rank,
-        created: entry.at,
-        import: *import,
-        card: card.clone(),
-    })
 }
 
 /// The memory, and what is loaded from it.

@@ -3,17 +3,19 @@
 //! Contacts live in pages of [`CONTACTS_PER_PAGE`], their events in pages of [`EVENTS_PAGE`] per
 //! day, columns and sets in chunks: never a key per contact or per event.
 
+use std::borrow::Cow;
 use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::book::contact::{CompanyNo, ContactId, Day};
+use crate::book::contact::{Card, CompanyNo, ContactId, Day};
 use crate::book::set::ContactSet;
 use crate::book::tag::TagId;
 use crate::feedback::entry::{Entry, LetterId, Target, What};
+use crate::store::bundle::{Bundle, LOOSE_BYTES};
 use crate::store::pages::{Changes, Pages, PagesError};
 use crate::store::record::{self, Field};
 use crate::store::snapshot;
-use crate::store::state::State;
+use crate::store::state::{MEMORY_DAYS, State};
 
 /// Contacts in one page (32 of 400 bytes compress to less than two sled values).
 pub const CONTACTS_PER_PAGE: u32 = 32;
@@ -27,8 +29,6 @@ pub const ROWS_PER_CHUNK: u32 = 160;
 pub const LASTS_PER_CHUNK: u32 = 900;
 /// Company rows in one chunk (20 bytes each).
 pub const FIRMS_PER_CHUNK: u32 = 180;
-/// What a contact held in memory is counted as.
-const CONTACT_BYTES: usize = 200;
 /// Ids in one chunk of a set: at most 4 KiB of bits.
 pub const SET_CHUNK: u32 = 30_000;
 
@@ -41,11 +41,91 @@ pub const SHADOWS: u16 = 0xfff2;
 /// Those waiting for a person.
 pub const WAITING: u16 = 0xfff3;
 
+/// A name and what is to be kept under it.
+pub type Blob = (Vec<u8>, Vec<u8>);
+
+/// What was there before: sled, and in front of it what is on its way there.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// Changes that are being written.
+    pub leaving: Option<&'a Fresh>,
+    /// sled.
+    pub pages: &'a Pages,
+}
+
+impl Kept<'_> {
+    /// A page of contacts.
+    ///
+    /// # Errors
+    /// When sled cannot read, or the page is damaged.
+    pub fn contacts(&self, page: u32) -> Result<Vec<Entry>, PagesError> {
+        let bytes = self.records(page)?;
+        decode_entries(&bytes).ok_or_else(|| PagesError::Damaged(format!("contacts {page}")))
+    }
+
+    /// A page of contacts, as the records that made them; empty when there is none.
+    ///
+    /// # Errors
+    /// When sled cannot read.
+    pub fn records(&self, page: u32) -> Result<Vec<u8>, PagesError> {
+        match self.leaving.and_then(|fresh| fresh.contacts.get(&page)) {
+            Some(bundle) => Ok(bundle.bytes().into_owned()),
+            None => Ok(self.pages.get(&name(b'c', page))?.unwrap_or_default()),
+        }
+    }
+
+    /// A page of company keys.
+    ///
+    /// # Errors
+    /// When sled cannot read, or the page is damaged.
+    pub fn names(&self, page: u32) -> Result<Vec<String>, PagesError> {
+        if let Some(names) = self.leaving.and_then(|fresh| fresh.names.get(&page)) {
+            return Ok(names.clone());
+        }
+        let Some(bytes) = self.pages.get(&name(b'n', page))? else { return Ok(Vec::new()) };
+        let names = Vec::get(&mut bytes.as_slice());
+        names.map_err(|_| PagesError::Damaged(format!("companies {page}")))
+    }
+
+    /// One company key.
+    ///
+    /// # Errors
+    /// When sled cannot read, or the page is damaged.
+    pub fn name(&self, page: u32, slot: usize) -> Result<Option<String>, PagesError> {
+        if let Some(names) = self.leaving.and_then(|fresh| fresh.names.get(&page)) {
+            return Ok(names.get(slot).cloned());
+        }
+        let Some(bytes) = self.pages.get(&name(b'n', page))? else { return Ok(None) };
+        let damaged = || PagesError::Damaged(format!("companies {page}"));
+        let mut rest = bytes.as_slice();
+        let count = usize::get(&mut rest).map_err(|_| damaged())?;
+        if slot >= count {
+            return Ok(None);
+        }
+        for _ in 0..slot {
+            // A text is passed over as a record is: both carry their length before them.
+            rest = record::skip(rest).ok_or_else(damaged)?;
+        }
+        String::get(&mut rest).map(Some).map_err(|_| damaged())
+    }
+
+    /// What a closed day left behind, as its entry.
+    ///
+    /// # Errors
+    /// When sled cannot read.
+    pub fn day(&self, day: Day) -> Result<Option<Cow<'_, [u8]>>, PagesError> {
+        if let Some(bytes) = self.leaving.and_then(|fresh| fresh.days.get(&day)) {
+            return Ok(Some(Cow::Borrowed(bytes)));
+        }
+        Ok(self.pages.get(&day_name(day))?.map(Cow::Owned))
+    }
+}
+
 /// Changes since the last write.
 #[derive(Debug, Default)]
 pub struct Fresh {
     /// Whole pages of contacts, as the entries that made them.
-    pub contacts: BTreeMap<u32, Vec<Entry>>,
+    pub contacts: BTreeMap<u32, Bundle>,
     /// Whole pages of company keys.
     pub names: BTreeMap<u32, Vec<String>>,
     /// Events by (page, day of the event): sequence and entry, one after the other.
@@ -56,6 +136,10 @@ pub struct Fresh {
     lasts: BTreeSet<u32>,
     firms: BTreeSet<u32>,
     sets: BTreeSet<(u16, u32)>,
+    /// Chunks of who was tagged on a day.
+    recent: BTreeSet<(Day, TagId, u32)>,
+    /// What was tagged before this day is not asked about any more.
+    forgotten: Option<Day>,
     /// Chunks of address-pattern sets, by number of the pattern.
     pub leaves: BTreeSet<(usize, u32)>,
     rounds: BTreeSet<(Day, TagId)>,
@@ -66,8 +150,7 @@ pub struct Fresh {
 }
 
 impl Fresh {
-    /// Notes rounds that an entry is about to change and does not name, before the state folds it
-    /// in.
+    /// Notes what an entry is about to change and does not name, before the state folds it in.
     pub fn foresee(&mut self, entry: &Entry, state: &State) {
         match &entry.what {
             // Opens that lead to this reading tag settle in the rounds that the contact read.
@@ -78,6 +161,10 @@ impl Fresh {
                 let read = rounds.filter(|(_, round)| round.readers.contains(*contact));
                 self.rounds.extend(read.map(|(key, _)| *key));
             }
+            What::Untagged { contact, tag, .. } => {
+                let days = state.recent.keys();
+                self.recent.extend(days.map(|day| (*day, *tag, contact.0 / SET_CHUNK)));
+            }
             What::DayOpened { day } => self.rounds.extend(state.forgotten_on(*day)),
             _ => (),
         }
@@ -87,27 +174,27 @@ impl Fresh {
     ///
     /// # Errors
     /// When a page that must be completed cannot be read.
-    pub fn note(&mut self, seq: u64, entry: &Entry, pages: &Pages) -> Result<(), PagesError> {
+    pub fn note(&mut self, seq: u64, entry: &Entry, kept: Kept<'_>) -> Result<(), PagesError> {
         self.entries += 1;
         match &entry.what {
-            What::Imported { contact, company, company_key, tags, .. } => {
-                self.put_contact(*contact, entry.clone(), pages)?;
+            What::Imported { contact, company, company_key, day, tags, .. } => {
+                self.put_contact(*contact, entry, kept)?;
                 if let Some(key) = company_key {
-                    self.put_name(*company, key, pages)?;
+                    self.put_name(*company, key, kept)?;
                 }
                 self.rows.insert(contact.0 / ROWS_PER_CHUNK);
                 self.lasts.insert(contact.0 / LASTS_PER_CHUNK);
                 self.firms.insert(company.0 / FIRMS_PER_CHUNK);
                 self.sets.insert((SHADOWS, contact.0 / SET_CHUNK));
-                for tag in tags {
-                    self.sets.insert((tag.0, contact.0 / SET_CHUNK));
-                }
+                tags.iter().for_each(|tag| self.tagged(*contact, *tag, *day));
                 return Ok(());
             }
-            What::Updated { contact, card, .. } => self.change_card(*contact, card, pages)?,
-            What::Tagged { contact, tag, .. } | What::Untagged { contact, tag, .. } => {
+            What::Updated { contact, card, .. } => self.change_card(*contact, card, kept)?,
+            What::Tagged { contact, tag, day, .. } => self.tagged(*contact, *tag, *day),
+            What::Untagged { contact, tag, .. } => {
                 self.sets.insert((tag.0, contact.0 / SET_CHUNK));
             }
+            What::DayOpened { day } => self.forgotten = Some(day.plus(-MEMORY_DAYS)),
             What::Suppressed { target: Target::Contact(contact), .. }
             | What::Unsuppressed { target: Target::Contact(contact), .. } => {
                 self.suppression(*contact);
@@ -115,6 +202,11 @@ impl Fresh {
             What::Unsubscribed { contact, letter, .. } => {
                 self.suppression(*contact);
                 self.round(*letter);
+            }
+            What::Replied { contact, .. }
+            | What::StoppedFor { contact, .. }
+            | What::Decided { contact, .. } => {
+                self.sets.insert((WAITING, contact.0 / SET_CHUNK));
             }
             What::Accepted { letter, .. } | What::Unknown { letter, .. } => {
                 self.lasts.insert(letter.contact.0 / LASTS_PER_CHUNK);
@@ -149,6 +241,11 @@ impl Fresh {
         self.bytes += page.len() - before;
     }
 
+    fn tagged(&mut self, contact: ContactId, tag: TagId, day: Day) {
+        self.sets.insert((tag.0, contact.0 / SET_CHUNK));
+        self.recent.insert((day, tag, contact.0 / SET_CHUNK));
+    }
+
     fn suppression(&mut self, contact: ContactId) {
         self.sets.insert((SUPPRESSED, contact.0 / SET_CHUNK));
         self.sets.insert((BY_DOMAIN, contact.0 / SET_CHUNK));
@@ -160,13 +257,13 @@ impl Fresh {
         }
     }
 
-    fn page_of(&mut self, page: u32, pages: &Pages) -> Result<&mut Vec<Entry>, PagesError> {
+    fn page_of(&mut self, page: u32, kept: Kept<'_>) -> Result<&mut Bundle, PagesError> {
         Ok(match self.contacts.entry(page) {
             Place::Occupied(held) => held.into_mut(),
             Place::Vacant(free) => {
-                let entries = read_contacts(page, pages)?;
-                self.bytes += entries.len() * CONTACT_BYTES;
-                free.insert(entries)
+                let entries = kept.contacts(page)?;
+                self.bytes += entries.len() * LOOSE_BYTES;
+                free.insert(Bundle::of(entries))
             }
         })
     }
@@ -174,52 +271,40 @@ impl Fresh {
     fn put_contact(
         &mut self,
         id: ContactId,
-        entry: Entry,
-        pages: &Pages,
+        entry: &Entry,
+        kept: Kept<'_>,
     ) -> Result<(), PagesError> {
-        self.bytes += CONTACT_BYTES;
         let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
-        let page = self.page_of(id.0 / CONTACTS_PER_PAGE, pages)?;
-        match page.get_mut(slot) {
-            Some(old) => *old = entry,
-            None => page.push(entry),
-        }
+        let page = self.page_of(id.0 / CONTACTS_PER_PAGE, kept)?;
+        let added = page.put(slot, entry);
+        self.bytes += added;
         Ok(())
     }
 
-    fn change_card(
-        &mut self,
-        id: ContactId,
-        new: &crate::book::contact::Card,
-        pages: &Pages,
-    ) -> Result<(), PagesError> {
+    fn change_card(&mut self, id: ContactId, new: &Card, kept: Kept<'_>) -> Result<(), PagesError> {
         let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
-        let page = self.page_of(id.0 / CONTACTS_PER_PAGE, pages)?;
+        let page = self.page_of(id.0 / CONTACTS_PER_PAGE, kept)?;
         if let Some(Entry { what: What::Imported { card, .. }, .. }) = page.get_mut(slot) {
             *card = new.clone();
         }
         Ok(())
     }
 
-    fn put_name(&mut self, no: CompanyNo, key: &str, pages: &Pages) -> Result<(), PagesError> {
+    fn put_name(&mut self, no: CompanyNo, key: &str, kept: Kept<'_>) -> Result<(), PagesError> {
         let page = no.0 / NAMES_PER_PAGE;
         let names = match self.names.entry(page) {
             Place::Occupied(held) => held.into_mut(),
-            Place::Vacant(free) => free.insert(read_names(page, pages)?),
+            Place::Vacant(free) => free.insert(kept.names(page)?),
         };
         names.push(key.to_owned());
         self.bytes += key.len() + 24;
         Ok(())
     }
 
-    /// Everything as one batch of changes; `seq` is the last sequence they hold.
-    #[must_use]
-    pub fn changes(&self, seq: u64, state: &State, leaves: &[(u64, ContactSet)]) -> Changes {
-        let mut changes = Changes::default();
+    /// What it holds itself, put into a batch of changes; `seq` is the last sequence they hold.
+    pub fn put_into(&self, changes: &mut Changes, seq: u64) {
         for (page, contacts) in &self.contacts {
-            let mut bytes = Vec::new();
-            contacts.iter().for_each(|entry| record::encode(entry, &mut bytes));
-            changes.put(&name(b'c', *page), &bytes);
+            changes.put(&name(b'c', *page), &contacts.bytes());
         }
         for (page, names) in &self.names {
             let mut bytes = Vec::new();
@@ -235,15 +320,31 @@ impl Fresh {
         for (day, bytes) in &self.days {
             changes.put(&day_name(*day), bytes);
         }
-        self.put_columns(state, &mut changes);
+        if let Some(day) = self.forgotten {
+            changes.clear(b"q", &day_of_tags(day));
+        }
+    }
+
+    /// What it knows to have changed in the state, as blobs with their names; `leaves` are the sets
+    /// of address patterns, by hash.
+    #[must_use]
+    pub fn of_state(&self, state: &State, leaves: &[(u64, &ContactSet)]) -> Vec<Blob> {
+        let mut blobs = Vec::new();
+        self.put_columns(state, &mut blobs);
         for (code, chunk) in &self.sets {
             if let Some(set) = set_by_code(state, *code) {
-                changes.put(&set_name(*code, *chunk), &chunk_of(set, *chunk));
+                blobs.push((set_name(*code, *chunk), chunk_of(set, *chunk)));
+            }
+        }
+        for (day, tag, chunk) in &self.recent {
+            let tagged = state.recent.get(day).and_then(|tags| tags.get(tag));
+            if let Some(set) = tagged {
+                blobs.push((recent_name(*day, *tag, *chunk), chunk_of(set, *chunk)));
             }
         }
         for (at, chunk) in &self.leaves {
             if let Some((hash, set)) = leaves.get(*at) {
-                changes.put(&leaf_name(*hash, *chunk), &chunk_of(set, *chunk));
+                blobs.push((leaf_name(*hash, *chunk), chunk_of(set, *chunk)));
             }
         }
         for key in &self.rounds {
@@ -251,14 +352,14 @@ impl Fresh {
                 let mut name = vec![b'r'];
                 name.extend_from_slice(&key.0.0.to_be_bytes());
                 name.extend_from_slice(&key.1.0.to_be_bytes());
-                changes.put(&name, &snapshot::save_round(round));
+                blobs.push((name, snapshot::save_round(round)));
             }
         }
-        changes.put(b"s", &snapshot::save(state));
-        changes
+        blobs.push((b"s".to_vec(), snapshot::save(state)));
+        blobs
     }
 
-    fn put_columns(&self, state: &State, changes: &mut Changes) {
+    fn put_columns(&self, state: &State, blobs: &mut Vec<Blob>) {
         for chunk in &self.rows {
             let mut bytes = Vec::with_capacity(4096);
             for id in span(*chunk, ROWS_PER_CHUNK, state.contacts.len()) {
@@ -271,7 +372,7 @@ impl Fresh {
                     row.kind.put(&mut bytes);
                 }
             }
-            changes.put(&name(b'f', *chunk), &bytes);
+            blobs.push((name(b'f', *chunk), bytes));
         }
         for chunk in &self.lasts {
             let mut bytes = Vec::with_capacity(4096);
@@ -280,7 +381,7 @@ impl Fresh {
                 bytes.extend_from_slice(&last.to_be_bytes());
                 bytes.extend_from_slice(&last_silent.to_be_bytes());
             }
-            changes.put(&name(b'g', *chunk), &bytes);
+            blobs.push((name(b'g', *chunk), bytes));
         }
         for chunk in &self.firms {
             let mut bytes = Vec::with_capacity(4096);
@@ -293,7 +394,7 @@ impl Fresh {
                     bytes.extend_from_slice(&ordinary.to_be_bytes());
                 }
             }
-            changes.put(&name(b'k', *chunk), &bytes);
+            blobs.push((name(b'k', *chunk), bytes));
         }
     }
 }
@@ -341,20 +442,24 @@ fn set_name(code: u16, chunk: u32) -> Vec<u8> {
     name
 }
 
+fn day_of_tags(day: Day) -> Vec<u8> {
+    let mut name = vec![b'q'];
+    name.extend_from_slice(&day.0.to_be_bytes());
+    name
+}
+
+fn recent_name(day: Day, tag: TagId, chunk: u32) -> Vec<u8> {
+    let mut name = day_of_tags(day);
+    name.extend_from_slice(&tag.0.to_be_bytes());
+    name.extend_from_slice(&chunk.to_be_bytes());
+    name
+}
+
 fn leaf_name(hash: u64, chunk: u32) -> Vec<u8> {
     let mut name = vec![b'l'];
     name.extend_from_slice(&hash.to_be_bytes());
     name.extend_from_slice(&chunk.to_be_bytes());
     name
-}
-
-/// A page of contacts as it stands in sled.
-///
-/// # Errors
-/// When sled cannot read, or the page is damaged.
-pub fn read_contacts(page: u32, pages: &Pages) -> Result<Vec<Entry>, PagesError> {
-    let Some(bytes) = pages.get(&name(b'c', page))? else { return Ok(Vec::new()) };
-    decode_entries(&bytes).ok_or_else(|| PagesError::Damaged(format!("contacts {page}")))
 }
 
 /// Entries one after the other.
@@ -365,13 +470,4 @@ pub fn decode_entries(mut bytes: &[u8]) -> Option<Vec<Entry>> {
         entries.push(record::decode(&mut bytes).ok()?);
     }
     Some(entries)
-}
-
-/// A page of company keys as it stands in sled.
-///
-/// # Errors
-/// When sled cannot read, or the page is damaged.
-pub fn read_names(page: u32, pages: &Pages) -> Result<Vec<String>, PagesError> {
-    let Some(bytes) = pages.get(&name(b'n', page))? else { return Ok(Vec::new()) };
-    Vec::get(&mut bytes.as_slice()).map_err(|_| PagesError::Damaged(format!("companies {page}")))
 }

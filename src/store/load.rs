@@ -10,7 +10,7 @@ use crate::store::fresh::{
 use crate::store::pages::{Pages, PagesError};
 use crate::store::record::Field;
 use crate::store::snapshot;
-use crate::store::state::State;
+use crate::store::state::{MEMORY_DAYS, State};
 
 /// The state that the memory holds.
 ///
@@ -27,6 +27,7 @@ pub fn load(pages: &Pages) -> Result<State, PagesError> {
         .scan(b"f", 5, |name, bytes| contacts(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"g", 5, |name, bytes| lasts(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"b", 7, |name, bytes| set(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
+    pages.scan(b"q", 9, |name, bytes| tagged(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"r", 5, |name, bytes| round(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     Ok(state)
 }
@@ -115,6 +116,16 @@ fn set(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
         tag => state.members.get_mut(usize::from(tag))?,
     };
     whole.add(&chunk);
+    Some(())
+}
+
+/// Who was tagged on one of the last days; a day that is past asking about was left over.
+fn tagged(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
+    let (day, tag) = (Day(short(name, 1)?), TagId(short(name, 3)?));
+    if state.opened.is_none_or(|opened| day >= opened.plus(-MEMORY_DAYS)) {
+        let chunk = ContactSet::from_bytes(bytes)?;
+        state.recent.entry(day).or_default().entry(tag).or_default().add(&chunk);
+    }
     Some(())
 }
 
