@@ -19,8 +19,12 @@ pub mod book {
     pub mod company;
     pub mod tag;
     pub mod language;
+    pub mod spelling;
     pub mod contact;
     pub mod set;
+    pub mod label;
+    pub mod condition;
+    pub mod leaf;
     pub mod view;
 }
 
@@ -59,6 +63,7 @@ pub mod feedback {
 }
 
 pub mod typed;
+pub mod conditions;
 pub mod config;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
@@ -68,6 +73,7 @@ pub mod store {
     pub mod journal;
     pub mod audit;
     pub mod columns;
+    pub mod acts;
     pub mod facts;
     pub mod state;
     pub mod snapshot;
@@ -101,6 +107,7 @@ pub mod desk {
     pub mod dayplan;
     pub mod importing;
     pub mod keeper;
+    pub mod sight;
     pub mod day;
     pub mod letters;
     pub mod imports;

@@ -336,7 +336,7 @@ impl Keeper {
         let state = self.store.state();
         let exclusions = asked
             .iter()
-            .map(|due| self.exclusions(due.kind, &due.targets))
+            .map(|due| self.exclusions(due.kind, &due.targets, day))
             .collect::<Result<Vec<_>, Failure>>()?;
         let done: Vec<ContactSet> = asked.iter().map(|due| self.done(due.tag, due.due)).collect();
         let rounds: Vec<Round<'_>> = asked

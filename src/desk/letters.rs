@@ -216,7 +216,7 @@ impl Keeper {
         let claiming = Claiming {
             day: self.day_of(now),
             limits: &self.config.limits,
-            excluded: self.excluded(batch.kind, letter.contact)?,
+            excluded: self.excluded(batch.kind, letter.contact, self.day_of(now))?,
             open: self.is_open(now),
             template,
             rehearsal: self.rehearsal,

@@ -239,7 +239,7 @@ impl Keeper {
     ) -> Result<Value, Failure> {
         let contact = self.contact_id(typed)?;
         let (by, text) = (By::Person(who.to_owned()), text.to_owned());
-        self.store.record(now, What::Noted { contact, by, text })?;
+        self.store.record(now, What::Noted { contact, day: self.day_of(now), by, text })?;
         Ok(json!({ "noted": typed }))
     }
 

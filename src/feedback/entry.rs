@@ -7,6 +7,7 @@
 use std::fmt;
 
 use crate::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
+use crate::book::label::LabelKind;
 use crate::book::tag::{SeriesKind, TagId};
 use crate::feedback::open::OpenClass;
 use crate::feedback::verdict::Class;
@@ -347,6 +348,8 @@ pub enum What {
         link: u16,
         /// By what.
         class: OpenClass,
+        /// The day it counts for.
+        day: Day,
     },
     /// Asked to be left alone: also suppresses.
     Unsubscribed {
@@ -371,10 +374,34 @@ pub enum What {
     Noted {
         /// Which contact.
         contact: ContactId,
+        /// The day it counts for.
+        day: Day,
         /// By whom.
         by: By,
         /// The words.
         text: String,
+    },
+    /// A contact got an owner or a stage, in the place of the one before.
+    Labelled {
+        /// Which contact.
+        contact: ContactId,
+        /// Whether owner or stage.
+        kind: LabelKind,
+        /// The owner's or stage's name; empty for none.
+        value: String,
+        /// The day it counts for.
+        day: Day,
+        /// By whom.
+        by: By,
+    },
+    /// A person answered: marketing to the contact waits until somebody decides.
+    Replied {
+        /// Who.
+        contact: ContactId,
+        /// To which letter, when it is known.
+        letter: Option<LetterId>,
+        /// The day it counts for.
+        day: Day,
     },
 }
 
@@ -398,6 +425,8 @@ impl What {
             | Self::Untagged { contact, .. }
             | Self::Unsubscribed { contact, .. }
             | Self::Noted { contact, .. }
+            | Self::Labelled { contact, .. }
+            | Self::Replied { contact, .. }
             | Self::Suppressed { target: Target::Contact(contact), .. }
             | Self::Unsuppressed { target: Target::Contact(contact), .. } => Some(*contact),
             Self::Claimed { letter, .. }
@@ -442,6 +471,9 @@ impl What {
             Self::Opened { .. } => "opened",
             Self::Clicked { .. } => "clicked",
             Self::Unsubscribed { .. } => "unsubscribed",
+            Self::Labelled { kind: LabelKind::Owner, .. } => "assigned",
+            Self::Labelled { kind: LabelKind::Stage, .. } => "staged",
+            Self::Replied { .. } => "replied",
             Self::Noted { .. } | Self::Unsuppressed { .. } => "noted",
             _ => "",
         }

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::book::address::Address;
-use crate::book::contact::{CompanyNo, Contact, ContactId, Day, Moment};
+use crate::book::contact::{Card, CompanyNo, Contact, ContactId, Day, Moment};
+use crate::book::leaf::Leaf;
 use crate::book::set::ContactSet;
-use crate::book::view::AddressLeaf;
 use crate::feedback::entry::{Entry, RoundRecord, What};
 use crate::store::fresh::{self, CONTACTS_PER_PAGE, EVENTS_PAGE, Fresh, NAMES_PER_PAGE, SET_CHUNK};
 use crate::store::journal::{Journal, Reader, TornTail};
@@ -43,11 +43,11 @@ pub struct Opening {
     pub replayed: u64,
 }
 
-/// One address pattern and who matches it.
+/// One leaf and who matches it.
 #[derive(Debug)]
 struct Watched {
     hash: u64,
-    leaf: AddressLeaf,
+    leaf: Leaf,
     set: ContactSet,
 }
 
@@ -83,14 +83,14 @@ impl Store {
 
     /// Opens a store that exists, replaying what the memory does not hold yet.
     ///
-    /// `leaves` are the address patterns of the configured views; `progress` is told how many
+    /// `leaves` are the leaves of the configured views; `progress` is told how many
     /// entries were replayed.
     ///
     /// # Errors
     /// When it is missing, foreign, locked or damaged: never a silent new one.
     pub fn open(
         dir: &Path,
-        leaves: Vec<AddressLeaf>,
+        leaves: Vec<Leaf>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(Self, Opening), StoreError> {
         let id = site::identity(dir)?;
@@ -202,23 +202,63 @@ impl Store {
     fn fold(&mut self, seq: u64, entry: &Entry) -> Result<(), StoreError> {
         self.state.apply(entry);
         self.fresh.note(seq, entry, &self.state, &self.pages)?;
-        if let What::Imported { contact, address, .. } = &entry.what {
-            let key = stored_key(address);
-            for (number, watched) in self.watched.iter_mut().enumerate() {
-                if watched.leaf.matches(&key) && watched.set.insert(*contact) {
-                    self.fresh.leaves.insert((number, contact.0 / SET_CHUNK));
-                }
+        match &entry.what {
+            What::Imported { contact, address, card, .. } => {
+                self.judge(*contact, &stored_key(address), card, false);
             }
+            What::Updated { contact, card, .. }
+                if self.watched.iter().any(|watched| watched.leaf.reads_card()) =>
+            {
+                let Some(held) = self.contact(*contact)? else { return Ok(()) };
+                self.judge(*contact, &held.address.key(), card, true);
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    /// Watches these address patterns from now on; those not watched before are searched for in
-    /// the whole book.
+    /// Puts a contact into the sets of the leaves it matches, and out of the others.
+    fn judge(&mut self, contact: ContactId, key: &str, card: &Card, only_cards: bool) {
+        for (number, watched) in self.watched.iter_mut().enumerate() {
+            if only_cards && !watched.leaf.reads_card() {
+                continue;
+            }
+            let changed = match watched.leaf.matches(key, card) {
+                true => watched.set.insert(contact),
+                false => watched.set.remove(contact),
+            };
+            if changed {
+                self.fresh.leaves.insert((number, contact.0 / SET_CHUNK));
+            }
+        }
+    }
+
+    /// Who matches each of these leaves, by one search of the whole book.
     ///
     /// # Errors
     /// When the book cannot be read.
-    pub fn watch(&mut self, leaves: Vec<AddressLeaf>) -> Result<(), StoreError> {
+    pub fn search(&self, leaves: &[Leaf]) -> Result<Vec<ContactSet>, StoreError> {
+        let mut sets = vec![ContactSet::new(); leaves.len()];
+        if leaves.is_empty() {
+            return Ok(sets);
+        }
+        self.each_card(|id, address, card| {
+            let key = stored_key(address);
+            for (leaf, set) in leaves.iter().zip(&mut sets) {
+                if leaf.matches(&key, card) {
+                    set.insert(id);
+                }
+            }
+        })?;
+        Ok(sets)
+    }
+
+    /// Watches these leaves from now on; those not watched before are searched for in the whole
+    /// book.
+    ///
+    /// # Errors
+    /// When the book cannot be read.
+    pub fn watch(&mut self, leaves: Vec<Leaf>) -> Result<(), StoreError> {
         let mut old = std::mem::take(&mut self.watched);
         let mut unknown = Vec::new();
         for leaf in leaves {
@@ -226,23 +266,19 @@ impl Store {
             if let Some(at) = old.iter().position(|watched| watched.hash == hash) {
                 self.watched.push(old.swap_remove(at));
             } else {
-                unknown.push(self.watched.len());
+                unknown.push((self.watched.len(), leaf.clone()));
                 self.watched.push(Watched { hash, leaf, set: ContactSet::new() });
             }
         }
         if unknown.is_empty() && old.is_empty() {
             return Ok(());
         }
-        let mut watched = std::mem::take(&mut self.watched);
-        self.each_contact(|id, address| {
-            let key = stored_key(address);
-            for at in &unknown {
-                if let Some(new) = watched.get_mut(*at).filter(|new| new.leaf.matches(&key)) {
-                    new.set.insert(id);
-                }
+        let (places, leaves): (Vec<usize>, Vec<Leaf>) = unknown.into_iter().unzip();
+        for (at, set) in places.into_iter().zip(self.search(&leaves)?) {
+            if let Some(new) = self.watched.get_mut(at) {
+                new.set = set;
             }
-        })?;
-        self.watched = watched;
+        }
         let chunks = self.state.contacts.len().div_ceil(SET_CHUNK);
         for number in 0..self.watched.len() {
             self.fresh.leaves.extend((0..chunks).map(|chunk| (number, chunk)));
@@ -251,7 +287,7 @@ impl Store {
         Ok(())
     }
 
-    /// Who matches an address pattern, by its key.
+    /// Who matches a leaf, by its key.
     #[must_use]
     pub fn leaf(&self, key: &str) -> Option<&ContactSet> {
         self.watched.iter().find(|watched| watched.leaf.key() == key).map(|watched| &watched.set)
@@ -285,14 +321,25 @@ impl Store {
     /// # Errors
     /// When a page cannot be read.
     pub fn each_contact(&self, mut each: impl FnMut(ContactId, &str)) -> Result<(), StoreError> {
+        self.each_card(|id, address, _| each(id, address))
+    }
+
+    /// As [`Self::each_contact`], with the columns.
+    ///
+    /// # Errors
+    /// When a page cannot be read.
+    pub fn each_card(
+        &self,
+        mut each: impl FnMut(ContactId, &str, &Card),
+    ) -> Result<(), StoreError> {
         for page in 0..self.state.contacts.len().div_ceil(CONTACTS_PER_PAGE) {
             let entries = match self.fresh.contacts.get(&page) {
                 Some(entries) => entries,
                 None => &fresh::read_contacts(page, &self.pages)?,
             };
             for entry in entries {
-                if let What::Imported { contact, address, .. } = &entry.what {
-                    each(*contact, address);
+                if let What::Imported { contact, address, card, .. } = &entry.what {
+                    each(*contact, address, card);
                 }
             }
         }
@@ -389,7 +436,7 @@ fn as_contact(entry: &Entry) -> Option<Contact> {
 type Remembered = (Pages, State, Vec<Watched>, u64);
 
 /// Opens the memory and loads what it holds; an empty one holds nothing up to sequence 0.
-fn remember(dir: &Path, id: [u8; 16], leaves: &[AddressLeaf]) -> Result<Remembered, PagesError> {
+fn remember(dir: &Path, id: [u8; 16], leaves: &[Leaf]) -> Result<Remembered, PagesError> {
     let pages = Pages::open(&dir.join("sled"), id, SLED_CACHE_BYTES)?;
     let applied = pages.applied()?;
     if applied == 0 {
@@ -409,6 +456,6 @@ fn remember(dir: &Path, id: [u8; 16], leaves: &[AddressLeaf]) -> Result<Remember
     Ok((pages, state, watched, applied))
 }
 
-fn hash_of(leaf: &AddressLeaf) -> u64 {
+fn hash_of(leaf: &Leaf) -> u64 {
     xxhash_rust::xxh3::xxh3_64(leaf.key().as_bytes())
 }

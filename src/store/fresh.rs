@@ -6,7 +6,7 @@
 use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::book::contact::{CompanyNo, ContactId, Day};
+use crate::book::contact::{Act, CompanyNo, ContactId, Day};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
 use crate::feedback::entry::{Entry, LetterId, Target, What};
@@ -23,8 +23,8 @@ pub const EVENTS_PAGE: u32 = 512;
 pub const NAMES_PER_PAGE: u32 = 128;
 /// Rows of fixed facts in one chunk (23 bytes each).
 pub const ROWS_PER_CHUNK: u32 = 160;
-/// Rows of moving facts in one chunk (4 bytes each).
-pub const LASTS_PER_CHUNK: u32 = 900;
+/// Rows of moving facts in one chunk (16 bytes each).
+pub const LASTS_PER_CHUNK: u32 = 240;
 /// Company rows in one chunk (20 bytes each).
 pub const FIRMS_PER_CHUNK: u32 = 180;
 /// Ids in one chunk of a set: at most 4 KiB of bits.
@@ -38,6 +38,8 @@ pub const BY_DOMAIN: u16 = 0xfff1;
 pub const SHADOWS: u16 = 0xfff2;
 /// Those waiting for a person.
 pub const WAITING: u16 = 0xfff3;
+/// Owners and stages, by their number, up to [`SUPPRESSED`]; tags end below.
+pub const LABELS: u16 = 0xf000;
 
 /// Changes since the last write.
 #[derive(Debug, Default)]
@@ -57,6 +59,8 @@ pub struct Fresh {
     /// Chunks of address-pattern sets, by number of the pattern.
     pub leaves: BTreeSet<(usize, u32)>,
     rounds: BTreeSet<(Day, TagId)>,
+    acts: BTreeSet<(Day, Act)>,
+    gone: BTreeSet<(Day, Act, usize)>,
     /// Entries since the last write.
     pub entries: u64,
     /// Bytes held, roughly.
@@ -94,8 +98,22 @@ impl Fresh {
             What::Updated { contact, card, .. } => self.change_card(*contact, card, pages)?,
             What::Tagged { contact, tag, .. } | What::Untagged { contact, tag, .. } => {
                 self.sets.insert((tag.0, contact.0 / SET_CHUNK));
+                self.lasts.insert(contact.0 / LASTS_PER_CHUNK);
                 self.promotions(*contact, *tag, state);
             }
+            What::Noted { contact, .. } => {
+                self.lasts.insert(contact.0 / LASTS_PER_CHUNK);
+            }
+            What::Labelled { contact, kind, .. } => {
+                self.lasts.insert(contact.0 / LASTS_PER_CHUNK);
+                let same = (LABELS..).zip(&state.labels).filter(|(_, label)| label.kind == *kind);
+                self.sets.extend(same.map(|(code, _)| (code, contact.0 / SET_CHUNK)));
+            }
+            What::Replied { contact, day, .. } => {
+                self.sets.insert((WAITING, contact.0 / SET_CHUNK));
+                self.acted(Act::Reply, *contact, *day);
+            }
+            What::DayOpened { .. } => self.gone.extend(state.acts.gone()),
             What::Suppressed { target: Target::Contact(contact), .. }
             | What::Unsuppressed { target: Target::Contact(contact), .. } => {
                 self.suppression(*contact);
@@ -105,16 +123,24 @@ impl Fresh {
                 self.round(*letter);
             }
             What::Accepted { letter, .. } | What::Unknown { letter, .. } => {
-                self.lasts.insert(letter.contact.0 / LASTS_PER_CHUNK);
+                let contact = letter.contact;
+                let day = state.contacts.last_day(contact).unwrap_or(letter.due);
+                self.acted(Act::Letter, contact, day);
+                self.round(Some(*letter));
+            }
+            What::Opened { letter, day, .. } => {
+                self.acted(Act::Open, letter.contact, *day);
+                self.round(Some(*letter));
+            }
+            What::Clicked { letter, day, .. } => {
+                self.acted(Act::Click, letter.contact, *day);
                 self.round(Some(*letter));
             }
             What::Claimed { letter, .. }
             | What::Deferred { letter, .. }
             | What::Refused { letter, .. }
             | What::Withdrawn { letter, .. }
-            | What::Expired { letter }
-            | What::Opened { letter, .. }
-            | What::Clicked { letter, .. } => self.round(Some(*letter)),
+            | What::Expired { letter } => self.round(Some(*letter)),
             What::DayClosed { day, .. } => {
                 let mut bytes = Vec::new();
                 record::encode(entry, &mut bytes);
@@ -135,6 +161,11 @@ impl Fresh {
         seq.put(page);
         record::encode(entry, page);
         self.bytes += page.len() - before;
+    }
+
+    fn acted(&mut self, act: Act, contact: ContactId, day: Day) {
+        self.lasts.insert(contact.0 / LASTS_PER_CHUNK);
+        self.acts.insert((day, act));
     }
 
     fn suppression(&mut self, contact: ContactId) {
@@ -248,6 +279,14 @@ impl Fresh {
                 changes.put(&name, &snapshot::save_round(round));
             }
         }
+        for (day, act) in &self.acts {
+            if let Some(set) = state.acts.on(*act, *day) {
+                changes.put(&act_name(*day, *act), &set.to_bytes());
+            }
+        }
+        for (day, act, bytes) in &self.gone {
+            changes.remove(&act_name(*day, *act), *bytes);
+        }
         changes.put(b"s", &snapshot::save(state));
         changes
     }
@@ -273,6 +312,9 @@ impl Fresh {
                 let (last, last_silent) = state.contacts.lasts(ContactId(id));
                 bytes.extend_from_slice(&last.to_be_bytes());
                 bytes.extend_from_slice(&last_silent.to_be_bytes());
+                let (lasts, counts) = state.acts.row(ContactId(id));
+                lasts.iter().for_each(|last| bytes.extend_from_slice(&last.to_be_bytes()));
+                bytes.extend_from_slice(&counts);
             }
             changes.put(&name(b'g', *chunk), &bytes);
         }
@@ -308,6 +350,9 @@ fn set_by_code(state: &State, code: u16) -> Option<&ContactSet> {
         BY_DOMAIN => Some(&state.by_domain),
         SHADOWS => Some(&state.shadows),
         WAITING => Some(&state.waiting),
+        label if label >= LABELS => {
+            state.labels.get(usize::from(label - LABELS)).map(|label| &label.members)
+        }
         tag => state.members(TagId(tag)),
     }
 }
@@ -318,6 +363,31 @@ pub fn name(kind: u8, number: u32) -> Vec<u8> {
     let mut name = vec![kind];
     name.extend_from_slice(&number.to_be_bytes());
     name
+}
+
+/// The name of who did something on a day.
+#[must_use]
+pub fn act_name(day: Day, act: Act) -> Vec<u8> {
+    let mut name = vec![b'a'];
+    name.extend_from_slice(&day.0.to_be_bytes());
+    name.push(act_code(act));
+    name
+}
+
+fn act_code(act: Act) -> u8 {
+    match act {
+        Act::Letter => 1,
+        Act::Open => 2,
+        Act::Click => 3,
+        Act::Reply => 4,
+        Act::Touch => 5,
+    }
+}
+
+/// Reads what [`act_name`] ends in.
+#[must_use]
+pub fn act_of(code: u8) -> Option<Act> {
+    Act::ALL.into_iter().find(|act| act_code(*act) == code)
 }
 
 /// The name of a closed day.

@@ -1,10 +1,12 @@
 //! Reads the state back from the memory, at a start.
 
-use crate::book::contact::{CompanyNo, Day, Kind};
+use crate::book::contact::{CompanyNo, ContactId, Day, Kind};
 use crate::book::set::ContactSet;
 use crate::book::tag::TagId;
 use crate::store::columns::{CompanyRow, ContactRow, Hash96};
-use crate::store::fresh::{BY_DOMAIN, LASTS_PER_CHUNK, SHADOWS, SUPPRESSED, WAITING};
+use crate::store::fresh::{
+    BY_DOMAIN, LABELS, LASTS_PER_CHUNK, SHADOWS, SUPPRESSED, WAITING, act_of,
+};
 use crate::store::pages::{Pages, PagesError};
 use crate::store::record::Field;
 use crate::store::snapshot;
@@ -23,6 +25,7 @@ pub fn load(pages: &Pages) -> Result<State, PagesError> {
     pages.scan(b"g", 5, |name, bytes| lasts(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"b", 7, |name, bytes| set(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"r", 5, |name, bytes| round(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
+    pages.scan(b"a", 4, |name, bytes| act(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     Ok(state)
 }
 
@@ -74,6 +77,7 @@ fn contacts(bytes: &[u8], state: &mut State) -> Option<()> {
             kind: Kind::get(&mut row.get(22..)?).ok()?,
         };
         state.contacts.push(row, &mut state.companies);
+        state.acts.push();
     }
     rest.is_empty().then_some(())
 }
@@ -85,10 +89,11 @@ fn hash(row: &[u8]) -> Option<Hash96> {
 
 fn lasts(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
     let first = number(name, 1)?.checked_mul(LASTS_PER_CHUNK)?;
-    let (rows, rest) = bytes.as_chunks::<4>();
-    for (id, [a, b, c, d]) in (first..).zip(rows) {
-        let (last, silent) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
-        state.contacts.set_last(crate::book::contact::ContactId(id), last, silent);
+    let (rows, rest) = bytes.as_chunks::<16>();
+    for (id, row) in (first..).map(ContactId).zip(rows) {
+        state.contacts.set_last(id, short(row, 0)?, short(row, 2)?);
+        let lasts = [short(row, 4)?, short(row, 6)?, short(row, 8)?, short(row, 10)?];
+        state.acts.set_row(id, (lasts, *row.last_chunk()?));
     }
     rest.is_empty().then_some(())
 }
@@ -100,9 +105,18 @@ fn set(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
         BY_DOMAIN => &mut state.by_domain,
         SHADOWS => &mut state.shadows,
         WAITING => &mut state.waiting,
+        label if label >= LABELS => {
+            &mut state.labels.get_mut(usize::from(label - LABELS))?.members
+        }
         tag => state.members.get_mut(usize::from(tag))?,
     };
     whole.add(&chunk);
+    Some(())
+}
+
+fn act(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
+    let act = act_of(*name.get(3)?)?;
+    state.acts.put_day(act, Day(short(name, 1)?), ContactSet::from_bytes(bytes)?);
     Some(())
 }
 

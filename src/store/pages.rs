@@ -12,7 +12,7 @@ use std::path::Path;
 /// Bytes of payload in one sled value.
 const SLICE_MAX: usize = 3_900;
 /// Version of everything stored under names; a store with another one is rebuilt.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const APPLIED: &[u8] = b"!applied";
 const OWNER: &[u8] = b"!owner";
 
@@ -69,6 +69,11 @@ impl Changes {
             value.extend_from_slice(slice);
             self.batch.insert(slice_key(name, at), value);
         }
+    }
+
+    /// Takes a blob out that has at most so many bytes.
+    pub fn remove(&mut self, name: &[u8], bytes: usize) {
+        (0..=bytes / SLICE_MAX).for_each(|at| self.batch.remove(slice_key(name, at)));
     }
 }
 
@@ -162,7 +167,7 @@ impl Pages {
         mut each: impl FnMut(&[u8], Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut iter = self.db.scan_prefix(prefix);
-        let mut open: Option<(Vec<u8>, u8, Vec<u8>)> = None;
+        let mut open: Option<(Vec<u8>, u8, u16, Vec<u8>)> = None;
         while let Some(found) = guarded_next(&mut iter) {
             let (key, value) = found?;
             let Some((name, slice_no)) = key.split_at_checked(length) else { continue };
@@ -172,15 +177,18 @@ impl Pages {
             };
             let (flag, count, slice) = unwrap_value(name, &value)?;
             if slice_no == 0 {
-                if let Some((name, flag, body)) = open.take() {
+                if let Some((name, flag, _, body)) = open.take() {
                     each(&name, unpack(&name, flag, body)?)?;
                 }
-                open = Some((name.to_vec(), flag, slice.to_vec()));
-            } else if let Some((_, _, body)) = open.as_mut().filter(|_| slice_no < count) {
-                body.extend_from_slice(slice);
+                open = Some((name.to_vec(), flag, count, slice.to_vec()));
+            } else if let Some((of, _, count, body)) = &mut open {
+                // A blob that became shorter leaves its last slices behind.
+                if of == name && slice_no < *count {
+                    body.extend_from_slice(slice);
+                }
             }
         }
-        if let Some((name, flag, body)) = open {
+        if let Some((name, flag, _, body)) = open {
             each(&name, unpack(&name, flag, body)?)?;
         }
         Ok(())

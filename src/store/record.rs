@@ -8,6 +8,7 @@
 //! number beside the old one.
 
 use crate::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
+use crate::book::label::LabelKind;
 use crate::book::tag::{SeriesKind, TagId};
 use crate::feedback::entry::{
     By, Cause, Entry, ImportCounts, LetterId, RoundRecord, Target, Via, What,
@@ -173,11 +174,13 @@ kinds! {
     20 Withdrawn { letter reason }
     21 Expired { letter }
     22 Opened { letter class reason day }
-    23 Clicked { letter link class }
+    23 Clicked { letter link class day }
     24 Unsubscribed { contact letter via }
     25 Paused { by }
     26 Resumed { by }
-    27 Noted { contact by text }
+    27 Noted { contact day by text }
+    28 Labelled { contact kind value day by }
+    29 Replied { contact letter day }
 }
 
 /// Closed lists of words: one byte each.
@@ -200,6 +203,7 @@ macro_rules! codes {
 
 codes! {
     Kind "address kind" { 1 Precise 2 Ordinary }
+    LabelKind "label" { 1 Owner 2 Stage }
     SeriesKind "series kind" { 1 Marketing 2 Reading }
     Cause "suppression cause" { 1 Unsubscribed 2 Complained 3 HardBounce 4 Operator 5 Erased }
     Via "unsubscribe" { 1 OneClick 2 Page 3 Mail }

@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::book::address::Address;
-use crate::book::contact::{ContactId, Day, Moment};
+use crate::book::contact::{Act, ContactId, Day, Moment};
+use crate::book::label::{Label, LabelKind};
 use crate::book::set::ContactSet;
 use crate::book::tag::{Audience, BatchTag, SeriesKind, Tag, TagId};
-use crate::feedback::entry::{Cause, Entry, LetterId, RoundRecord, Target, What};
+use crate::feedback::entry::{By, Cause, Entry, LetterId, RoundRecord, Target, What};
 use crate::feedback::open::OpenClass;
+use crate::store::acts::Acts;
 use crate::store::columns::{Companies, CompanyRow, ContactRow, Contacts, Hash96};
 use crate::store::facts::{ClockKind, Counts, ImportState, Living, RoundState, Today};
 
@@ -35,6 +37,10 @@ pub struct State {
     pub members: Vec<ContactSet>,
     /// Who was tagged on which of the last days.
     pub recent: BTreeMap<Day, BTreeMap<TagId, ContactSet>>,
+    /// Owners and stages, in order of first use.
+    pub labels: Vec<Label>,
+    /// Letters, opens, clicks, replies and touches by contact and day.
+    pub acts: Acts,
     /// Never to be written to.
     pub suppressed: ContactSet,
     /// Of these, only because of their domain.
@@ -149,7 +155,12 @@ impl State {
                 }
             }
             What::Imported { .. } => self.imported(&entry.what),
-            What::Tagged { contact, tag, day, .. } => self.tagged(*contact, *tag, *day),
+            What::Tagged { contact, tag, day, by } => {
+                self.tagged(*contact, *tag, *day);
+                if matches!(by, By::Person(_)) {
+                    self.did(Act::Touch, *contact, *day);
+                }
+            }
             What::Untagged { contact, tag, .. } => self.untagged(*contact, *tag),
             What::Suppressed { target, cause, note } => self.suppress(target, *cause, note),
             What::Unsuppressed { target, .. } => self.unsuppress(target),
@@ -163,7 +174,21 @@ impl State {
                 self.templates.insert(*hash, (name.clone(), source.clone()));
             }
             What::Opened { letter, class, day, .. } => self.read(*letter, *class, *day, entry.at),
-            What::Clicked { letter, .. } => self.round(*letter).counts.clicked += 1,
+            What::Clicked { letter, class, day, .. } => {
+                self.round(*letter).counts.clicked += 1;
+                if matches!(class, OpenClass::Human | OpenClass::ProxyHuman) {
+                    self.did(Act::Click, letter.contact, *day);
+                }
+            }
+            What::Replied { contact, day, .. } => {
+                self.did(Act::Reply, *contact, *day);
+                self.waiting.insert(*contact);
+            }
+            What::Noted { contact, day, .. } => self.did(Act::Touch, *contact, *day),
+            What::Labelled { contact, kind, value, day, .. } => {
+                self.label(*contact, *kind, value);
+                self.did(Act::Touch, *contact, *day);
+            }
             What::Unsubscribed { contact, letter, .. } => {
                 self.suppress(&Target::Contact(*contact), Cause::Unsubscribed, "");
                 if let Some(letter) = letter {
@@ -172,7 +197,7 @@ impl State {
             }
             What::Paused { .. } => self.paused = true,
             What::Resumed { .. } => self.paused = false,
-            What::Updated { .. } | What::Noted { .. } => (),
+            What::Updated { .. } => (),
             what => self.letter(entry.at, what),
         }
     }
@@ -211,6 +236,7 @@ impl State {
             let row =
                 ContactRow { hash, company: *company, rank: *rank, created: *day, kind: *kind };
             self.contacts.push(row, &mut self.companies);
+            self.acts.push();
         }
         if *rank == 0 {
             self.shadows.insert(*contact);
@@ -301,7 +327,49 @@ impl State {
         }
     }
 
+    /// When a contact did something last.
+    #[must_use]
+    pub fn last(&self, act: Act, contact: ContactId) -> Option<Day> {
+        match act {
+            Act::Letter => self.contacts.last_day(contact),
+            act => self.acts.last(act, contact),
+        }
+    }
+
+    /// The contact's owner or stage.
+    #[must_use]
+    pub fn label_of(&self, kind: LabelKind, contact: ContactId) -> Option<&str> {
+        let has = |label: &&Label| label.kind == kind && label.members.contains(contact);
+        self.labels.iter().find(has).map(|label| label.value.as_str())
+    }
+
+    fn did(&mut self, act: Act, contact: ContactId, day: Day) {
+        let last = self.last(act, contact);
+        self.acts.note(act, contact, day, last);
+    }
+
+    fn label(&mut self, contact: ContactId, kind: LabelKind, value: &str) {
+        for label in self.labels.iter_mut().filter(|label| label.kind == kind) {
+            label.members.remove(contact);
+        }
+        if value.is_empty() {
+            return;
+        }
+        let known = self.labels.iter_mut().find(|label| label.is(kind, value));
+        match known {
+            Some(label) => {
+                label.members.insert(contact);
+            }
+            None => self.labels.push(Label {
+                kind,
+                value: value.to_owned(),
+                members: std::iter::once(contact).collect(),
+            }),
+        }
+    }
+
     fn open_day(&mut self, day: Day) {
+        self.acts.forget_before(day);
         self.opened = Some(day);
         self.frozen = None;
         let oldest = day.plus(-MEMORY_DAYS);
@@ -393,6 +461,7 @@ impl State {
             .tag(letter.tag)
             .and_then(|tag| tag.batch.as_ref())
             .is_some_and(|batch| batch.kind == SeriesKind::Marketing);
+        self.did(Act::Letter, letter.contact, day);
         self.contacts.wrote(letter.contact, day, silent);
     }
 
@@ -415,6 +484,7 @@ impl State {
         }
         round.readers.insert(letter.contact);
         round.machines.remove(letter.contact);
+        self.did(Act::Open, letter.contact, day);
         let Some(batch) = self.tag(letter.tag).and_then(|tag| tag.batch.clone()) else { return };
         if batch.kind == SeriesKind::Marketing && !self.reads(letter.contact, &batch.audience) {
             self.pending.entry((letter.contact, letter.tag)).or_insert((day, at));
