@@ -15,6 +15,7 @@ use crate::book::view::{Condition, TagMatch, TextAt, View, Views};
 use crate::cadence::calendar::{Cadence, CadenceMode, ShortMonth, Window, Zone};
 use crate::cadence::plan::Limits;
 use crate::feedback::rule::Promote;
+use crate::letter::lint;
 use crate::letter::template::Template;
 use crate::letter::variant::Templates;
 use crate::typed::{
@@ -139,6 +140,10 @@ impl Config {
             }
         }
     }
+}
+
+fn is_error(finding: &lint::Finding) -> bool {
+    finding.level == lint::Level::Error
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -365,6 +370,13 @@ impl Meaning<'_> {
                     message: error.to_string(),
                     fix: "correct the template; `tradewind check` looks at all of them".to_owned(),
                 })?;
+            if let Some(found) = lint::check(&template, None).into_iter().find(is_error) {
+                return Err(ConfigError {
+                    file: format!("{}:{}", found.file, found.line),
+                    message: found.what,
+                    fix: found.fix,
+                });
+            }
             templates.push(template);
         }
         Ok(Templates::new(templates))

@@ -122,6 +122,19 @@ pub enum Request {
         /// The instant; absent: only tells the clock.
         to: Option<chrono::DateTime<chrono::FixedOffset>>,
     },
+    /// The days to come, simulated.
+    Forecast {
+        /// How many days, today included.
+        days: u16,
+        /// Of a thousand letters, how many are opened by people; absent: as so far.
+        opens: Option<u32>,
+        /// Of a thousand letters, how many are answered.
+        #[serde(default)]
+        replies: u32,
+        /// What the draws depend on.
+        #[serde(default)]
+        seed: u64,
+    },
     /// Reads the configuration again.
     Reload {},
 }

@@ -47,19 +47,19 @@ pub mod letter {
     pub mod name;
     pub mod template_file;
     pub mod template;
+    pub mod speech;
     pub mod lint;
     pub mod variant;
     pub mod token;
     pub mod compose;
 }
 
-/// And then: what replies mean, who opened, the one vocabulary of events, rules and reports.
+/// And then: what replies mean, who opened, the one vocabulary of events, rules.
 pub mod feedback {
     pub mod verdict;
     pub mod open;
     pub mod entry;
     pub mod rule;
-    pub mod report;
 }
 
 pub mod typed;
@@ -112,6 +112,7 @@ pub mod desk {
     pub mod letters;
     pub mod imports;
     pub mod orders;
+    pub mod world;
     pub mod ahead;
     pub mod rounds;
     pub mod tell;
@@ -125,6 +126,7 @@ pub mod daemon;
 
 /// The face: arguments, commands, and what they print.
 pub mod cli {
+    pub mod examples;
     pub mod args;
     pub mod render;
     pub mod backend;

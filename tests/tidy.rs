@@ -15,6 +15,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("mail_send::", &["net::smtp"]),
     ("hickory_resolver::", &["net::mx"]),
     ("governor::", &["net::throttle", "net::http"]),
+    ("whatlang::", &["letter::speech"]),
     ("minijinja::", &["letter::template"]),
     ("mail_builder::", &["letter::compose"]),
     ("calamine::", &["cadence::sheet"]),

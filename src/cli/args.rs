@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::examples::{FIRST_STEPS, FORECAST, IMPORT, PLAN, REPORT, RUN, SINK, SUPPRESS};
+
 /// Writes to companies in steady rotation, never too often, never to the wrong one, and remembers
 /// everything that happened.
 #[derive(Debug, Parser)]
@@ -17,12 +19,6 @@ pub struct Line {
     #[command(subcommand)]
     pub command: Command,
 }
-
-const FIRST_STEPS: &str = "\
-Five minutes to see it all:  tradewind quickstart
-A store of your own:         tradewind init --config tradewind.toml && tradewind run
-Exit codes: 0 done, 1 a bad finding, 64 usage, 65 bad data, 66 no such thing, 73 cannot create,
-74 input/output, 75 try later, 77 not permitted, 78 configuration or store.";
 
 /// Flags that may stand before or after any command.
 #[derive(Args, Clone, Debug, Default)]
@@ -76,6 +72,9 @@ pub enum Command {
     /// Prove from the journal alone that nobody was written to who must not have been
     #[command(after_long_help = "Example:\n  tradewind audit || echo 'look at the violations'")]
     Audit,
+    /// Simulate the days to come: letters, pools, what the caps hold back
+    #[command(after_long_help = FORECAST)]
+    Forecast(ForecastArgs),
     /// Give contacts a tag
     #[command(after_long_help = "Examples:\n  tradewind tag ann@acme.example 询盘\n  \
                                  cut -d, -f1 list.csv | tradewind tag - 同行")]
@@ -120,49 +119,6 @@ pub enum Command {
     #[command(after_long_help = SINK)]
     Sink(SinkArgs),
 }
-
-const SINK: &str = "\
-Example:
-  tradewind sink letters --port 2525   and a relay marked `sink = true` in the configuration
-
-For drills: prints the address it listens on, then keeps every letter until it is stopped. A
-recipient such as defer-once.ann@acme.example, refuse.… or cut-after-dot.… misbehaves as named.";
-
-const RUN: &str = "\
-Examples:
-  tradewind run --config tradewind.toml
-  tradewind run --clock 2024-09-05T09:00:00+08:00 --clock-speed 3600   an hour a second
-
-Signals: HUP reload, TERM drain and stop, USR1 status to the log, USR2 pause or resume.";
-
-const IMPORT: &str = "\
-Examples:
-  search-export | tradewind import --tag 英语-工程设备经销商-营销05
-  tradewind import dealers.csv --tag 英语-工程设备经销商-营销05 --spread --verdicts verdicts.csv
-  tradewind import dealers.csv --tag 英语-工程设备经销商-营销06 --cap 20   (takes ranks 11..20)
-  tradewind import list.xlsx --tag 同行 --map 'E-Mail der Firma=email'
-
-An interrupted import may be run again: what was taken in is `known` then.";
-
-const PLAN: &str = "\
-Examples:
-  tradewind plan
-  tradewind plan --date 2024-09-05
-  tradewind plan --date 2024-09-05 --list --json | jq 'select(.reason == \"company-cap\")'";
-
-const REPORT: &str = "\
-Examples:
-  tradewind report --date 2024-09-05
-  tradewind report --from 2024-09-01 --to 2024-09-30 --json";
-
-const SUPPRESS: &str = "\
-Examples:
-  tradewind suppress ann@acme.example --reason 'asked by phone'
-  tradewind suppress @acme.example --reason 'their lawyer wrote'
-  old-tool --unsubscribed | tradewind suppress - --reason 'list of the earlier tool'
-  tradewind suppress list
-  tradewind suppress export > suppressed.jsonl
-  tradewind suppress remove ann@acme.example --reason 'asked to be back'";
 
 /// `run`.
 #[derive(Args, Debug)]
@@ -348,6 +304,23 @@ pub struct NoteArgs {
     /// The words; all that follows, joined by spaces
     #[arg(required = true)]
     pub text: Vec<String>,
+}
+
+/// `forecast`.
+#[derive(Clone, Debug, Args)]
+pub struct ForecastArgs {
+    /// How many days, today included
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub days: u16,
+    /// Of a thousand letters, how many are opened by people (as so far, when not given)
+    #[arg(long, value_name = "PER_THOUSAND")]
+    pub opens: Option<u32>,
+    /// Of a thousand letters, how many are answered
+    #[arg(long, value_name = "PER_THOUSAND", default_value_t = 0)]
+    pub replies: u32,
+    /// Another number gives other draws
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub seed: u64,
 }
 
 /// `clock`.

@@ -11,7 +11,7 @@ use clap::Parser;
 use serde_json::Value;
 
 use crate::cli::args::{
-    Command, ContactsArgs, Globals, Line, ReportArgs, SuppressArgs, SuppressWhat,
+    Command, ContactsArgs, ForecastArgs, Globals, Line, ReportArgs, SuppressArgs, SuppressWhat,
 };
 use crate::cli::backend::{self, Backend};
 use crate::cli::import;
@@ -90,6 +90,7 @@ impl Style {
             Command::Audit => Self::Human(Face::Audit),
             Command::Report(_) => Self::Human(Face::Report),
             Command::Tags => Self::Human(Face::Tags),
+            Command::Forecast(_) => Self::Human(Face::Forecast),
             _ => Self::Human(Face::Plain),
         }
     }
@@ -180,6 +181,9 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Pause => Request::Pause {},
         Command::Resume => Request::Resume {},
         Command::Check => Request::Check {},
+        Command::Forecast(ForecastArgs { days, opens, replies, seed }) => {
+            Request::Forecast { days, opens, replies, seed }
+        }
         Command::Clock(args) => Request::Clock { to: args.to },
         more => {
             let message = format!("{more:?} is more than one request");

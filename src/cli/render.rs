@@ -21,6 +21,8 @@ pub enum Face {
     Report,
     /// All tags.
     Tags,
+    /// Simulated days.
+    Forecast,
     /// Anything else.
     Plain,
 }
@@ -114,6 +116,7 @@ pub fn one(face: Face, answer: &Value) -> String {
         Face::Audit => audit(object),
         Face::Report => report(object),
         Face::Tags => tags(object),
+        Face::Forecast => forecast(object),
         Face::Plain => plain(object),
     }
 }
@@ -152,6 +155,31 @@ fn show(contact: &Map<String, Value>) -> String {
         text.push_str(&table(&events, |_| true));
     }
     text
+}
+
+/// A bar a day, and the pools at its end.
+fn forecast(answer: &Map<String, Value>) -> String {
+    const BAR: u64 = 30;
+    let days: Vec<Value> =
+        answer.get("days").and_then(Value::as_array).cloned().unwrap_or_default();
+    let number = |day: &Value, key: &str| day.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let most = days.iter().map(|day| number(day, "send")).max().unwrap_or_default().max(1);
+    let shown = days.iter().map(|day| {
+        let length = (number(day, "send") * BAR).div_ceil(most);
+        let bar = "█".repeat(usize::try_from(length).unwrap_or_default());
+        serde_json::json!({
+            "date": day.get("date"),
+            "send": day.get("send"),
+            " ": bar,
+            "carried": day.get("carried"),
+            "silent": day.get("silent"),
+            "reading": day.get("reading"),
+            "waiting": day.get("waiting"),
+            "reasons": day.get("reasons"),
+        })
+    });
+    let table = table(&shown.collect::<Vec<_>>(), |_| true);
+    format!("{table}{}", rest(answer, &["days", "from"]))
 }
 
 /// One event of a timeline: when, what, and all else in one column.

@@ -1,69 +1,43 @@
-//! Days to come: the planner run over the days between, all letters accepted, nobody opening.
+//! Days to come: the plan of one, and the forecast of many.
 
-use crate::book::contact::{ContactId, Day};
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::book::contact::{Day, Moment};
 use crate::book::set::ContactSet;
-use crate::book::tag::TagId;
-use crate::cadence::plan::{self, Plan, Reason};
+use crate::cadence::plan::Plan;
 use crate::control::Failure;
 use crate::desk::dayplan::Due;
 use crate::desk::keeper::Keeper;
+use crate::desk::world::{Shares, World};
 
-/// What a simulated stretch of days has done so far, over the state as it is.
-struct Ahead {
-    last: Vec<u16>,
-    last_silent: Vec<u16>,
-    /// Who was written to in a round of these days.
-    done: Vec<((TagId, Day), ContactSet)>,
-    /// What the simulated day before left over.
-    carried: Vec<Due>,
-}
+/// Days that a plan or forecast looks ahead at most: ten years.
+const DAYS_MAX: u16 = 3_660;
 
 impl Keeper {
-    /// The plan of any day, by its calendar: today's as things stand, a later one after the days
-    /// between. `None` for the carried rounds of a day that was never opened.
+    /// The plan of any day by its calendar: today's as things stand, a later one after the days
+    /// between, all accepted and nobody opening; of a past day today's book, nothing carried.
     ///
     /// # Errors
-    /// When a view cannot be evaluated.
+    /// When a view cannot be evaluated, or the day is too far away.
     pub fn plan_ahead(&self, today: Day, day: Day) -> Result<Plan, Failure> {
         if day < today {
             return self.judge(day, &self.by_calendar(day), true, &ContactSet::new());
         }
-        let first = self.due(today);
-        if day == today {
-            return self.judge(today, &first, true, &ContactSet::new());
+        if day.since(today) > i32::from(DAYS_MAX) {
+            let fix = "ask for a day within the next ten years";
+            return Err(Failure::usage(64, format!("{day} is too far ahead"), fix));
         }
-        let state = self.store.state();
-        let mut ahead = Ahead {
-            last: state.contacts.last.clone(),
-            last_silent: state.contacts.last_silent.clone(),
-            done: Vec::new(),
-            carried: Vec::new(),
-        };
-        // What is under way today counts as accepted.
-        for id in state.today.claimed.iter().filter(|_| state.today.day == Some(today)) {
-            ahead.wrote(id, today, true);
+        let mut world = World::new(self, today, Shares::default());
+        while world.day() < day {
+            world.step()?;
         }
-        let mut asked = first;
-        for number in today.0..=day.0 {
-            let at = Day(number);
-            if at > today {
-                asked = self.by_calendar(at);
-                asked.extend(std::mem::take(&mut ahead.carried));
-            }
-            ahead.leave_out_done(&mut asked);
-            let columns = (ahead.last.as_slice(), ahead.last_silent.as_slice());
-            let plan = self.judge_with(at, &asked, columns)?;
-            if at == day {
-                return Ok(plan);
-            }
-            ahead.accept(&plan, at, self.config.carry_days_max);
-        }
-        Ok(Plan::default())
+        world.plan()
     }
 
-    /// The rounds that fall due on a day, with everybody who holds the tag by then.
-    #[must_use]
-    pub fn by_calendar(&self, day: Day) -> Vec<Due> {
+    /// The rounds that fall due on a day, with everybody who held the tag by then.
+    fn by_calendar(&self, day: Day) -> Vec<Due> {
         let due = self.config.cadence.due(day);
         let state = self.store.state();
         let rounds = state.tags.iter().filter_map(|tag| {
@@ -73,50 +47,52 @@ impl Keeper {
         });
         rounds.filter(|round| !round.targets.is_empty()).collect()
     }
-}
 
-impl Ahead {
-    fn wrote(&mut self, id: ContactId, day: Day, silent: bool) {
-        let at = id.0 as usize;
-        if let Some(last) = self.last.get_mut(at) {
-            *last = day.0;
+    /// A line per simulated day: letters, why the others have none, and the pools afterwards.
+    ///
+    /// # Errors
+    /// When a view cannot be evaluated, or too many days are asked for.
+    pub fn forecast(&self, days: u16, shares: Shares, now: Moment) -> Result<Value, Failure> {
+        if days == 0 || days > DAYS_MAX {
+            let fix = "ask for 1 to 3660 days";
+            return Err(Failure::usage(64, format!("--days {days}"), fix));
         }
-        if let Some(last) = self.last_silent.get_mut(at).filter(|_| silent) {
-            *last = day.0;
-        }
-    }
-
-    fn leave_out_done(&self, asked: &mut Vec<Due>) {
-        for due in asked.iter_mut() {
-            let key = (due.tag, due.due);
-            for (_, done) in self.done.iter().filter(|(round, _)| *round == key) {
-                due.targets.subtract(done);
+        let today = self.day_of(now);
+        let mut world = World::new(self, today, shares);
+        let mut lines = Vec::with_capacity(usize::from(days));
+        let mut letters = 0_u64;
+        for _ in 0..days {
+            let day = world.day();
+            let plan = world.step()?;
+            let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+            let mut carried = 0_u64;
+            for (reason, who) in plan.rounds.iter().flat_map(|round| &round.outcomes) {
+                *reasons.entry(reason.to_string()).or_default() += who.len();
+                if reason.carries() {
+                    carried += who.len();
+                }
             }
+            let send = plan.order.len() as u64;
+            letters += send;
+            let reading = world.group("reading");
+            let silent = world.group("marketing").minus(&reading);
+            lines.push(json!({
+                "date": day.to_string(),
+                "send": send,
+                "carried": carried,
+                "reasons": reasons,
+                "silent": silent.len(),
+                "reading": reading.minus(world.waiting()).len(),
+                "waiting": world.waiting().len(),
+            }));
         }
-        asked.retain(|due| !due.targets.is_empty());
-    }
-
-    /// Takes a planned day for done: everybody planned was written to, what carries is carried.
-    fn accept(&mut self, plan: &Plan, day: Day, carry_days_max: u16) {
-        for round in &plan.rounds {
-            let silent = round.kind == crate::book::tag::SeriesKind::Marketing;
-            for id in round.send.iter() {
-                self.wrote(id, day, silent);
-            }
-            self.done.push(((round.tag, round.due), round.send.clone()));
-            let left: Vec<(String, ContactSet)> = round
-                .outcomes
-                .iter()
-                .filter(|(reason, _)| Reason::carries(reason))
-                .map(|(reason, who)| (reason.to_string(), who.clone()))
-                .collect();
-            let outcomes = left.iter().map(|(why, who)| (why.as_str(), who));
-            let targets = plan::carried(outcomes, &ContactSet::new());
-            let alive = day.plus(1).since(round.due) <= i32::from(carry_days_max);
-            if alive && !targets.is_empty() {
-                let (tag, kind, due) = (round.tag, round.kind, round.due);
-                self.carried.push(Due { tag, kind, due, targets });
-            }
-        }
+        Ok(json!({
+            "from": today.to_string(),
+            "days": lines,
+            "letters": letters,
+            "opens_per_thousand": shares.opens,
+            "replies_per_thousand": shares.replies,
+            "seed": shares.seed,
+        }))
     }
 }

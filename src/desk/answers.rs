@@ -9,6 +9,7 @@ use crate::book::set::ContactSet;
 use crate::control::{Answer, Failure, ImportBegin, Request};
 use crate::desk::keeper::Keeper;
 use crate::desk::tell::cause_word;
+use crate::desk::world::Shares;
 use crate::feedback::entry::{ImportCounts, What};
 use crate::letter::lint::{self, Level};
 use crate::store::audit::{self, Rules};
@@ -103,6 +104,10 @@ impl Keeper {
             Request::Pause {} => self.pause(true, who, now)?,
             Request::Resume {} => self.pause(false, who, now)?,
             Request::Check {} => return Ok(self.check()),
+            Request::Forecast { days, opens, replies, seed } => {
+                let opens = opens.unwrap_or_else(|| self.opens_so_far());
+                self.forecast(days, Shares { opens, replies, seed }, now)?
+            }
             _ => {
                 return Err(Failure::usage(
                     75,
@@ -207,6 +212,17 @@ impl Keeper {
             "totals": all,
             "reasons": reasons,
         }))
+    }
+
+    /// Of a thousand accepted letters, how many a person opened so far.
+    fn opens_so_far(&self) -> u32 {
+        let (mut accepted, mut opened) = (0_u64, 0_u64);
+        for round in self.store.state().rounds.values() {
+            accepted += u64::from(round.counts.accepted);
+            opened += round.readers.len();
+        }
+        let share = (opened * 1000).checked_div(accepted).unwrap_or(0);
+        u32::try_from(share).unwrap_or(1000).min(1000)
     }
 
     fn audit(&mut self) -> Result<Answer, Failure> {

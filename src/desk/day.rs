@@ -57,6 +57,13 @@ impl Keeper {
         (window.opens(zone, day), window.closes(zone, day))
     }
 
+    /// Whether letters may leave at any hour of a day.
+    #[must_use]
+    pub fn opens_on(&self, day: Day) -> bool {
+        let (opens, closes) = self.hours(day);
+        opens < closes
+    }
+
     /// Whether letters may leave now.
     #[must_use]
     pub fn is_open(&self, now: Moment) -> bool {
@@ -270,7 +277,8 @@ impl Keeper {
     }
 
     /// What the last closed day left to this one.
-    fn carried_into(&self, day: Day) -> Vec<Due> {
+    #[must_use]
+    pub fn carried_into(&self, day: Day) -> Vec<Due> {
         let Some((closed, rounds)) = &self.store.state().closed else { return Vec::new() };
         if *closed >= day {
             return Vec::new();
@@ -312,27 +320,6 @@ impl Keeper {
         open: bool,
         queued: &ContactSet,
     ) -> Result<Plan, Failure> {
-        let contacts = &self.store.state().contacts;
-        let columns = (contacts.last.as_slice(), contacts.last_silent.as_slice());
-        self.judge_by(day, asked, Standpoint { open, queued, columns })
-    }
-
-    /// Asks the planner about rounds of a day to come, with the last days of a simulation.
-    ///
-    /// # Errors
-    /// As [`Self::judge`].
-    pub fn judge_with(
-        &self,
-        day: Day,
-        asked: &[Due],
-        columns: (&[u16], &[u16]),
-    ) -> Result<Plan, Failure> {
-        let queued = &ContactSet::new();
-        self.judge_by(day, asked, Standpoint { open: true, queued, columns })
-    }
-
-    fn judge_by(&self, day: Day, asked: &[Due], from: Standpoint<'_>) -> Result<Plan, Failure> {
-        let Standpoint { open, queued, columns: (last, last_silent) } = from;
         let state = self.store.state();
         let exclusions = asked
             .iter()
@@ -378,8 +365,8 @@ impl Keeper {
             waiting: &state.waiting,
             in_flight: &ledger::in_flight(state),
             already_today: &already,
-            last,
-            last_silent,
+            last: &state.contacts.last,
+            last_silent: &state.contacts.last_silent,
             company: &state.contacts.company,
             rank: &state.contacts.rank,
             company_taken: &taken,
@@ -396,7 +383,8 @@ impl Keeper {
     }
 
     /// Which of these tags a contact was given first.
-    fn first_given(&self, contact: ContactId, tags: &[TagId]) -> TagId {
+    #[must_use]
+    pub fn first_given(&self, contact: ContactId, tags: &[TagId]) -> TagId {
         let timeline = self.store.timeline(contact).unwrap_or_default();
         let given = timeline.iter().flat_map(|entry| match &entry.what {
             What::Imported { tags, .. } => tags.clone(),
@@ -406,15 +394,6 @@ impl Keeper {
         let first = given.into_iter().find(|tag| tags.contains(tag));
         first.or_else(|| tags.first().copied()).unwrap_or(TagId(0))
     }
-}
-
-/// What the planner is told beside the rounds.
-#[derive(Clone, Copy)]
-struct Standpoint<'a> {
-    open: bool,
-    queued: &'a ContactSet,
-    /// Last day written to, and last day by a marketing letter.
-    columns: (&'a [u16], &'a [u16]),
 }
 
 /// Whether a reason may pass while the day lasts.

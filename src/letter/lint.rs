@@ -4,6 +4,8 @@
 //! The lines are those of the bulk-sender rules of Gmail, Yahoo and Microsoft (2024-2026): a visible
 //! unsubscribe link, no false `Re:`, headers that fit, no mass of links and pictures.
 
+use crate::book::language;
+use crate::letter::speech;
 use crate::letter::template::{Template, is_loosely};
 use crate::letter::template_file::{Part, Source};
 
@@ -74,6 +76,7 @@ pub fn check(template: &Template, columns: Option<&[&str]>) -> Vec<Finding> {
             Part::Text | Part::Html => body(&mut sink, source),
         }
     }
+    spoken_language(&mut sink);
     postal_address(&mut sink);
     variables(&mut sink, columns);
     sink.findings
@@ -152,6 +155,27 @@ fn body(sink: &mut Sink<'_>, source: &Source) {
         if lower.contains(tag) {
             let what = format!("the {called} holds {tag}");
             sink.error(line, what, "take it away: mail programs refuse it");
+        }
+    }
+}
+
+/// The body must be in the language of its audience, where a library can tell (DESIGN §1 I5).
+fn spoken_language(sink: &mut Sink<'_>) {
+    let template = sink.template;
+    let declared = template.audience().language();
+    let Some(wanted) = language::code(declared).filter(|_| template.check_language()) else {
+        return;
+    };
+    for source in template.parts().filter(|source| source.part == Part::Text) {
+        let found = speech::language(&speech::without_holes(&source.text));
+        if let Some(found) = found.filter(|found| *found != wanted) {
+            let what = format!(
+                "the audience {} reads {declared} ({wanted}), but the text is in another language \
+                 ({found})",
+                template.audience()
+            );
+            let fix = "send it to its own audience, or say check_language = false if it is right";
+            sink.error(source.line, what, fix);
         }
     }
 }
