@@ -23,9 +23,30 @@ use crate::cadence::columns::Columns;
 
 /// What may stand in a condition.
 const CONDITIONS: &[&str] = &[
-    "any", "all", "not", "tag", "tag_group", "address", "domain", "company", "attr", "letters",
-    "opens", "clicks", "replies", "last_sent", "last_opened", "last_clicked", "last_replied",
-    "last_touched", "source", "owner", "stage", "created", "company_has", "view",
+    "any",
+    "all",
+    "not",
+    "tag",
+    "tag_group",
+    "address",
+    "domain",
+    "company",
+    "attr",
+    "letters",
+    "opens",
+    "clicks",
+    "replies",
+    "last_sent",
+    "last_opened",
+    "last_clicked",
+    "last_replied",
+    "last_touched",
+    "source",
+    "owner",
+    "stage",
+    "created",
+    "company_has",
+    "view",
 ];
 const TEXTS: &[&str] = &["starts_with", "ends_with", "contains", "equals"];
 const TIMES: &[&str] = &["before_days", "within_days", "never", "=", "!=", "<", "<=", ">", ">="];
@@ -214,7 +235,11 @@ impl Reader<'_> {
         }
     }
 
-    fn one(&mut self, key: &Spanned<std::borrow::Cow<'_, str>>, value: &Value<'_>) -> Result<Condition, Fault> {
+    fn one(
+        &mut self,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Value<'_>,
+    ) -> Result<Condition, Fault> {
         let span = key.span();
         Ok(match key.get_ref().as_ref() {
             "any" => Condition::Any(self.list(value)?),
@@ -231,7 +256,9 @@ impl Reader<'_> {
                 let (at, values) = text(value)?;
                 Condition::Domain { at, values }
             }
-            "company" => Condition::Company(each(company(value)?, |typed, span| self.company(typed, span))?),
+            "company" => {
+                Condition::Company(each(company(value)?, |typed, span| self.company(typed, span))?)
+            }
             "attr" => self.attribute(value)?,
             "source" => Condition::Attr { name: "source".to_owned(), test: source(value)? },
             "owner" => label(LabelKind::Owner, value, &[])?,
@@ -245,8 +272,12 @@ impl Reader<'_> {
                 _ => return Err(not_text(value)),
             },
             other => {
-                let act = |name: fn(Act) -> String| Act::ALL.into_iter().find(|a| name(*a) == other);
-                match (act(|act| act.plural().to_owned()), act(|act| format!("last_{}", act.past()))) {
+                let act =
+                    |name: fn(Act) -> String| Act::ALL.into_iter().find(|a| name(*a) == other);
+                match (
+                    act(|act| act.plural().to_owned()),
+                    act(|act| format!("last_{}", act.past())),
+                ) {
                     (Some(act), _) if act != Act::Touch => count(act, value)?,
                     (_, Some(act)) => Condition::Last { act, when: when(value, true)? },
                     _ => {
@@ -267,13 +298,20 @@ impl Reader<'_> {
             let series = words.series.marketing.iter().chain(&words.series.reading);
             let fits = words.allow_new
                 || declared().any(begins)
-                || series.clone().any(|series| begins(series) || folded.starts_with(&series.to_lowercase()))
+                || series
+                    .clone()
+                    .any(|series| begins(series) || folded.starts_with(&series.to_lowercase()))
                 || words.audiences.iter().any(|audience| {
-                    begins(audience.as_str()) || folded.starts_with(&audience.as_str().to_lowercase())
+                    begins(audience.as_str())
+                        || folded.starts_with(&audience.as_str().to_lowercase())
                 });
             if !fits || prefix.is_empty() {
                 let message = format!("no declared tag begins with {prefix:?}");
-                return Err(fault(span, message, "declare tags under [tags.groups], or correct it"));
+                return Err(fault(
+                    span,
+                    message,
+                    "declare tags under [tags.groups], or correct it",
+                ));
             }
             return Ok(Condition::Tag(TagMatch::Prefix(prefix.to_owned())));
         }
@@ -282,7 +320,8 @@ impl Reader<'_> {
                 let same = |tag: &str| tag.to_lowercase() == plain.to_lowercase();
                 if !words.allow_new && !declared().any(same) {
                     let near = spelling::like(&plain, declared());
-                    let near = near.map_or_else(String::new, |near| format!("did you mean {near:?}? "));
+                    let near =
+                        near.map_or_else(String::new, |near| format!("did you mean {near:?}? "));
                     let fix = format!("{near}tags are declared under [tags.groups]");
                     return Err(fault(span, format!("tag {plain:?} is not declared"), fix));
                 }
@@ -305,7 +344,8 @@ impl Reader<'_> {
 
     fn group(&self, name: &str, span: &Range<usize>) -> Result<Condition, Fault> {
         let kinds = [SeriesKind::Marketing, SeriesKind::Reading].map(SeriesKind::group);
-        let mut groups: Vec<&str> = kinds.into_iter().chain(self.words.groups.keys().map(String::as_str)).collect();
+        let mut groups: Vec<&str> =
+            kinds.into_iter().chain(self.words.groups.keys().map(String::as_str)).collect();
         if self.words.allow_new {
             groups.push("other");
         }
@@ -540,10 +580,8 @@ fn count(act: Act, value: &Value<'_>) -> Result<Condition, Fault> {
     let days = table.iter().find(|(key, _)| key.get_ref() == "within_days");
     let within_days = days.map(|(_, days)| whole(days, COUNT_DAYS_MAX.into())).transpose();
     let within_days = within_days.map_err(|wrong| {
-        let fix = format!(
-            "counts reach {COUNT_DAYS_MAX} days back; last_{} reaches further",
-            act.past()
-        );
+        let fix =
+            format!("counts reach {COUNT_DAYS_MAX} days back; last_{} reaches further", act.past());
         Fault { fix, ..wrong }
     })?;
     let (word, number) = only(table, &value.span(), "within_days", COUNTS)?;
@@ -553,7 +591,8 @@ fn count(act: Act, value: &Value<'_>) -> Result<Condition, Fault> {
 
 /// `"never"`, `{ before_days = 90 }`, `{ ">=" = 2024-09-01 }`
 fn when(value: &Value<'_>, may_never: bool) -> Result<When, Fault> {
-    let fix = "write { before_days = 90 }, { within_days = 30 }, { \">=\" = 2024-09-01 } or \"never\"";
+    let fix =
+        "write { before_days = 90 }, { within_days = 30 }, { \">=\" = 2024-09-01 } or \"never\"";
     let table = match value.get_ref() {
         DeValue::String(word) if word == "never" && may_never => return Ok(When::Never),
         DeValue::Table(table) => table,

@@ -11,29 +11,19 @@ use crate::book::address::Address;
 use crate::book::company::Companies;
 use crate::book::contact::Day;
 use crate::book::tag::{Audience, Series, SeriesKind, TagName};
-use crate::book::view::{Condition, TagMatch, TextAt, View, Views};
+use crate::book::view::Views;
 use crate::cadence::calendar::{Cadence, CadenceMode, ShortMonth, Window, Zone};
 use crate::cadence::plan::Limits;
+use crate::conditions::Words;
 use crate::feedback::rule::Promote;
 use crate::letter::lint;
 use crate::letter::template::Template;
 use crate::letter::variant::Templates;
+use crate::sources::{ConfigError, Source, Sources};
 use crate::typed::{
-    Http, Raw, RawCadence, RawCompany, RawCondition, RawMode, RawSeries, RawShortMonth, RawText,
-    RawTransport, RawView, RelayConfig, Sender,
+    Http, OneOrMany, Raw, RawCadence, RawCompany, RawMode, RawSeries, RawShortMonth, RawTransport,
+    RelayConfig, Sender,
 };
-
-/// What is wrong with a configuration, where, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {message}")]
-pub struct ConfigError {
-    /// The file.
-    pub file: String,
-    /// What is wrong, with the line where TOML tells it.
-    pub message: String,
-    /// What to do.
-    pub fix: String,
-}
 
 /// A configuration, checked.
 #[derive(Debug)]
@@ -64,6 +54,10 @@ pub struct Config {
     pub groups: BTreeMap<String, Vec<String>>,
     /// The views.
     pub views: Views,
+    /// Declared stages; none: any may be named.
+    pub stages: Vec<String>,
+    /// Days after which an untouched intention contact is overdue.
+    pub overdue_days: u16,
     /// Views that silent batches exclude, in order.
     pub exclude_silent: Vec<String>,
     /// Views that reading batches exclude, in order.
@@ -111,7 +105,7 @@ impl Config {
             message: error.to_string().trim_end().to_owned(),
             fix: "correct that line; keys are spelt as in config/quickstart.toml".to_owned(),
         })?;
-        Meaning { file }.of(raw, store)
+        Meaning { file }.of(text, raw, store)
     }
 
     /// Views that a series excludes, in order.
@@ -120,6 +114,19 @@ impl Config {
         match kind {
             SeriesKind::Marketing => &self.exclude_silent,
             SeriesKind::Reading => &self.exclude_reading,
+        }
+    }
+
+    /// What conditions may name.
+    #[must_use]
+    pub fn words(&self) -> Words<'_> {
+        Words {
+            groups: &self.groups,
+            allow_new: self.allow_new_tags,
+            audiences: &self.audiences,
+            stages: &self.stages,
+            series: &self.cadence.series,
+            companies: &self.companies,
         }
     }
 
@@ -168,23 +175,27 @@ impl Meaning<'_> {
         self.file.parent().unwrap_or(Path::new("")).join(path)
     }
 
-    fn of(&self, raw: Raw, store: Option<&Path>) -> Result<Config, ConfigError> {
+    fn of(&self, text: String, raw: Raw, store: Option<&Path>) -> Result<Config, ConfigError> {
         let store = match (store, &raw.store) {
             (Some(named), _) => named.to_owned(),
             (None, Some(own)) => self.beside(own),
             (None, None) => PathBuf::from("/var/lib/tradewind"),
         };
         let series = self.series(raw.series)?;
-        let views = self.views(raw.views)?;
-        for name in raw.exclude.silent.iter().chain(&raw.exclude.reading) {
-            if !views.names().any(|view| view == name) {
-                return Err(self.wrong(
-                    format!("exclude names view {name:?}, which is not declared"),
-                    "declare it under [[views]], or take the name out",
-                ));
-            }
-        }
         self.groups(&raw.tags.groups, &series)?;
+        let audiences = self.audiences(&raw.audiences)?;
+        let companies = self.companies(&raw.company)?;
+        let words = Words {
+            groups: &raw.tags.groups,
+            allow_new: raw.tags.allow_new,
+            audiences: &audiences,
+            stages: &raw.care.stages,
+            series: &series,
+            companies: &companies,
+        };
+        let sources = self.sources(text, raw.include.map(OneOrMany::list).unwrap_or_default())?;
+        let views = sources.views(&words)?;
+        let exclude = sources.exclude(raw.exclude, &views)?;
         let templates = self.templates(&raw.templates, &series)?;
         Ok(Config {
             file: self.file.to_owned(),
@@ -200,13 +211,15 @@ impl Meaning<'_> {
                 ..Limits::default()
             },
             day_max: raw.limits.day_max,
-            audiences: self.audiences(&raw.audiences)?,
+            audiences,
             allow_new_tags: raw.tags.allow_new,
             groups: raw.tags.groups,
             views,
-            exclude_silent: raw.exclude.silent,
-            exclude_reading: raw.exclude.reading,
-            companies: self.companies(&raw.company)?,
+            exclude_silent: exclude.silent,
+            exclude_reading: exclude.reading,
+            stages: raw.care.stages,
+            overdue_days: raw.care.overdue_days,
+            companies,
             templates,
             transport: self.transport(raw.transport, raw.maildir, raw.relay, &store)?,
             sender: self.sender(raw.sender)?,
@@ -323,21 +336,21 @@ impl Meaning<'_> {
         Ok(())
     }
 
-    fn views(&self, raw: Vec<RawView>) -> Result<Views, ConfigError> {
-        let fix = "correct the view under [[views]]";
-        let mut views = Vec::with_capacity(raw.len());
-        for mut view in raw {
-            let name = std::mem::take(&mut view.name);
-            let mut conditions = view.conditions();
-            let only = conditions.pop().filter(|_| conditions.is_empty());
-            let Some(only) = only.filter(|_| !name.trim().is_empty()) else {
-                let what = "needs a name and exactly one of any, all, not, tag, tag_group, address, \
-                            domain, view";
-                return Err(self.wrong(format!("view {name:?} {what}"), fix));
-            };
-            views.push(View { name, condition: condition(only) });
+    /// This file and those it includes, in the order in which their views count.
+    fn sources(&self, text: String, includes: Vec<String>) -> Result<Sources, ConfigError> {
+        let mut files = Vec::new();
+        for name in includes {
+            let path = self.beside(Path::new(&name));
+            let text = fs::read_to_string(&path).map_err(|error| {
+                self.wrong(
+                    format!("include = {name:?}: {error}"),
+                    "name a file with [[views]] and [exclude], relative to the configuration",
+                )
+            })?;
+            files.push(Source { file: path, text });
         }
-        Views::new(&views).map_err(|error| self.wrong(error, fix))
+        files.push(Source { file: self.file.to_owned(), text });
+        Ok(Sources { files })
     }
 
     fn companies(&self, raw: &RawCompany) -> Result<Companies, ConfigError> {
@@ -430,47 +443,5 @@ impl Meaning<'_> {
             }
         }
         Ok(http)
-    }
-}
-
-fn condition(raw: RawCondition) -> Condition {
-    let all = |list: Vec<RawCondition>| list.into_iter().map(condition).collect();
-    let any_of = |mut list: Vec<Condition>| match list.len() {
-        1 => list.swap_remove(0),
-        _ => Condition::Any(list),
-    };
-    match raw {
-        RawCondition::Any(list) => Condition::Any(all(list)),
-        RawCondition::All(list) => Condition::All(all(list)),
-        RawCondition::Not(inner) => Condition::Not(Box::new(condition(*inner))),
-        RawCondition::Tag(tags) => any_of(tags.list().into_iter().map(tag).collect()),
-        RawCondition::TagGroup(groups) => any_of(
-            groups.list().into_iter().map(|group| Condition::Tag(TagMatch::Group(group))).collect(),
-        ),
-        RawCondition::Address(raw) => {
-            let (at, values) = text(raw);
-            Condition::Address { at, values }
-        }
-        RawCondition::Domain(raw) => {
-            let (at, values) = text(raw);
-            Condition::Domain { at, values }
-        }
-        RawCondition::View(name) => Condition::View(name),
-    }
-}
-
-fn tag(name: String) -> Condition {
-    Condition::Tag(match name.strip_suffix('*') {
-        Some(prefix) => TagMatch::Prefix(prefix.to_owned()),
-        None => TagMatch::Name(name),
-    })
-}
-
-fn text(raw: RawText) -> (TextAt, Vec<String>) {
-    match raw {
-        RawText::StartsWith(values) => (TextAt::Starts, values.list()),
-        RawText::EndsWith(values) => (TextAt::Ends, values.list()),
-        RawText::Contains(values) => (TextAt::Contains, values.list()),
-        RawText::Equals(values) => (TextAt::Equals, values.list()),
     }
 }

@@ -84,6 +84,9 @@ pub enum Request {
         view: Option<String>,
         /// A tag's name.
         tag: Option<String>,
+        /// A condition in the language of views, as TOML.
+        #[serde(default, rename = "where")]
+        condition: Option<String>,
         /// One line per contact instead of the count.
         #[serde(default)]
         list: bool,

@@ -64,6 +64,7 @@ pub mod feedback {
 
 pub mod typed;
 pub mod conditions;
+pub mod sources;
 pub mod config;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
@@ -82,6 +83,7 @@ pub mod store {
     pub mod fresh;
     pub mod load;
     pub mod db;
+    pub mod seen;
     pub mod ledger;
 }
 

@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::book::tag::Series;
 use crate::cadence::plan::Limits;
@@ -130,10 +131,14 @@ pub struct Raw {
     pub series: RawSeries,
     #[serde(default)]
     pub tags: RawTags,
+    /// Files with further views, relative to this one.
+    pub include: Option<OneOrMany>,
+    /// Read by `conditions`, which tells where a mistake stands.
     #[serde(default)]
-    pub views: Vec<RawView>,
+    pub views: IgnoredAny,
+    pub exclude: Option<RawExclude>,
     #[serde(default)]
-    pub exclude: RawExclude,
+    pub care: RawCare,
     #[serde(default)]
     pub company: RawCompany,
     #[serde(default = "default_templates")]
@@ -247,53 +252,6 @@ pub struct RawTags {
     pub groups: BTreeMap<String, Vec<String>>,
 }
 
-/// One of `[[views]]`: a name and exactly one condition.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawView {
-    pub name: String,
-    pub any: Option<Vec<RawCondition>>,
-    pub all: Option<Vec<RawCondition>>,
-    pub not: Option<Box<RawCondition>>,
-    pub tag: Option<OneOrMany>,
-    pub tag_group: Option<OneOrMany>,
-    pub address: Option<RawText>,
-    pub domain: Option<RawText>,
-    pub view: Option<String>,
-}
-
-impl RawView {
-    /// Its conditions; there must be one.
-    #[must_use]
-    pub fn conditions(self) -> Vec<RawCondition> {
-        let all = [
-            self.any.map(RawCondition::Any),
-            self.all.map(RawCondition::All),
-            self.not.map(RawCondition::Not),
-            self.tag.map(RawCondition::Tag),
-            self.tag_group.map(RawCondition::TagGroup),
-            self.address.map(RawCondition::Address),
-            self.domain.map(RawCondition::Domain),
-            self.view.map(RawCondition::View),
-        ];
-        all.into_iter().flatten().collect()
-    }
-}
-
-/// A condition of a view.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum RawCondition {
-    Any(Vec<RawCondition>),
-    All(Vec<RawCondition>),
-    Not(Box<RawCondition>),
-    Tag(OneOrMany),
-    TagGroup(OneOrMany),
-    Address(RawText),
-    Domain(RawText),
-    View(String),
-}
-
 /// One text, or a list of them.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -302,14 +260,30 @@ pub enum OneOrMany {
     Many(Vec<String>),
 }
 
-/// Where in a text a value must stand.
+/// An included file.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum RawText {
-    StartsWith(OneOrMany),
-    EndsWith(OneOrMany),
-    Contains(OneOrMany),
-    Equals(OneOrMany),
+#[serde(deny_unknown_fields)]
+pub struct RawInclude {
+    /// Read by `conditions`.
+    #[serde(default)]
+    pub views: IgnoredAny,
+    pub exclude: Option<RawExclude>,
+}
+
+/// `[care]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCare {
+    /// The stages a contact may be in; none: any.
+    pub stages: Vec<String>,
+    /// Days after which an intention contact that nobody of ours touched is overdue.
+    pub overdue_days: u16,
+}
+
+impl Default for RawCare {
+    fn default() -> Self {
+        Self { stages: Vec::new(), overdue_days: 7 }
+    }
 }
 
 /// `[exclude]`.

@@ -29,10 +29,7 @@ impl Leaf {
     #[must_use]
     pub fn address(at: TextAt, values: &[String]) -> Self {
         let values = folded(values);
-        Self {
-            key: format!("address {} {values:?}", at.as_str()),
-            part: Part::Address(at, values),
-        }
+        Self { key: format!("address {} {values:?}", at.as_str()), part: Part::Address(at, values) }
     }
 
     /// On what stands behind the `@`.
@@ -214,8 +211,12 @@ mod tests {
 
     #[test]
     fn cells_compare_as_what_they_are() {
-        let card =
-            card(&[("Employees", "12"), ("Founded", "1999-05-01"), ("行业", "Pumps"), ("Employees", "x")]);
+        let card = card(&[
+            ("Employees", "12"),
+            ("Founded", "1999-05-01"),
+            ("行业", "Pumps"),
+            ("Employees", "x"),
+        ]);
         let number = |op, n| Test::Compares(op, Cell::Number(n));
         let text = |text: &str| vec![Cell::Text(text.to_owned())];
         let date = |y| Cell::Date(NaiveDate::from_ymd_opt(y, 1, 1).unwrap());

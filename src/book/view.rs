@@ -232,9 +232,7 @@ impl Node {
             Self::Count { act, op, number, within_days: None } => {
                 pick(&|id| op.holds((facts.acts)(*act, id).1.cmp(number)))
             }
-            Self::Last(act, when) => {
-                pick(&|id| when.holds((facts.acts)(*act, id).0, facts.today))
-            }
+            Self::Last(act, when) => pick(&|id| when.holds((facts.acts)(*act, id).0, facts.today)),
             Self::Created(when) => pick(&|id| when.holds((facts.created)(id), facts.today)),
             Self::CompanyHas(part) => return colleagues_of(part, within, facts),
             Self::View(other) => return other.within(within, facts),
@@ -292,7 +290,8 @@ fn colleagues_of(
     within: &ContactSet,
     facts: &Facts<'_>,
 ) -> Result<ContactSet, ViewError> {
-    let companies: HashSet<CompanyNo> = within.iter().filter_map(|id| (facts.company)(id)).collect();
+    let companies: HashSet<CompanyNo> =
+        within.iter().filter_map(|id| (facts.company)(id)).collect();
     let mut people: Vec<ContactId> =
         companies.iter().flat_map(|company| (facts.colleagues)(*company)).collect();
     people.sort_unstable();

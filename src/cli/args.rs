@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::examples::{FIRST_STEPS, FORECAST, IMPORT, PLAN, REPORT, RUN, SINK, SUPPRESS};
+use crate::cli::examples::{
+    CONTACTS, FIRST_STEPS, FORECAST, IMPORT, PLAN, REPORT, RUN, SINK, SUPPRESS,
+};
 
 /// Writes to companies in steady rotation, never too often, never to the wrong one, and remembers
 /// everything that happened.
@@ -87,9 +89,8 @@ pub enum Command {
     /// List all tags with their counts
     #[command(after_long_help = "Example:\n  tradewind tags")]
     Tags,
-    /// Count or list the contacts of a view or a tag
-    #[command(after_long_help = "Examples:\n  tradewind contacts --view 不发邮箱\n  \
-                                 tradewind contacts --tag 英语-工程设备经销商-营销05 --list")]
+    /// Count or list the contacts of a view, a tag, or any condition
+    #[command(after_long_help = CONTACTS)]
     Contacts(ContactsArgs),
     /// Never write to an address or a whole domain again; list, export or remove such entries
     #[command(after_long_help = SUPPRESS, subcommand_negates_reqs = true)]
@@ -254,11 +255,14 @@ pub struct UntagArgs {
 #[derive(Args, Debug)]
 pub struct ContactsArgs {
     /// A view of the configuration
-    #[arg(long, required_unless_present = "tag")]
+    #[arg(long, required_unless_present_any = ["tag", "condition"])]
     pub view: Option<String>,
     /// A tag
-    #[arg(long, conflicts_with = "view")]
+    #[arg(long)]
     pub tag: Option<String>,
+    /// A condition as views have it, in TOML
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub condition: Option<String>,
     /// One line per contact
     #[arg(long)]
     pub list: bool,
@@ -405,6 +409,7 @@ mod tests {
             "--clock 2024-09-05T09:00:00+08:00 plan --date 2024-09-05 --list",
             "report --from 2024-09-01 --to 2024-09-30",
             "contacts --view 不发邮箱 --list",
+            "contacts --view a --tag b --where view='c'",
             "suppress remove a@b.example @c.example --reason r",
             "suppress - --reason r",
             "note a@b.example met at the fair",
@@ -429,7 +434,6 @@ mod tests {
             ("import --map email", "HEADER=FIELD"),
             ("report --date 2024-09-05 --from 2024-09-01", "cannot be used"),
             ("contacts", "--view"),
-            ("contacts --view a --tag b", "cannot be used"),
             ("suppress a@b.example", "--reason"),
             ("suppress", "ADDRESS"),
             ("untag a@b.example 同行", "--reason"),

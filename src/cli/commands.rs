@@ -174,8 +174,8 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Report(args) => report(&args)?,
         Command::Audit => Request::Audit {},
         Command::Tags => Request::Tags {},
-        Command::Contacts(ContactsArgs { view, tag, list }) => {
-            Request::Contacts { view, tag, list }
+        Command::Contacts(ContactsArgs { view, tag, condition, list }) => {
+            Request::Contacts { view, tag, condition, list }
         }
         Command::Note(args) => Request::Note { address: args.address, text: args.text.join(" ") },
         Command::Pause => Request::Pause {},

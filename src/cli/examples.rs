@@ -64,3 +64,25 @@ Examples:
   tradewind suppress list
   tradewind suppress export > suppressed.jsonl
   tradewind suppress remove ann@acme.example --reason 'asked to be back'";
+
+/// `contacts`.
+pub const CONTACTS: &str = "\
+Examples:
+  tradewind contacts --view 不发邮箱
+  tradewind contacts --tag 英语-工程设备经销商-营销05 --list
+  tradewind contacts --where 'domain = { ends_with = \".de\" }' --list
+  tradewind contacts --where 'attr = { name = \"country\", \"=\" = [\"DE\", \"AT\"] }'
+  tradewind contacts --where 'attr = { name = \"employees\", \">=\" = 50 }' --tag 询盘
+  tradewind contacts --where '{ all = [{ opens = { \">=\" = 2, within_days = 60 } },
+                                       { last_touched = { before_days = 7 } }] }'
+
+Several options narrow the choice. A condition is TOML, as under [[views]]:
+  any | all = [{ … }, { … }]    not = { … }    company_has = { … }    view = NAME
+  tag = NAME | \"PREFIX*\" | [ … ]    tag_group = GROUP    owner | stage = NAME | { exists = false }
+  address | domain = { starts_with | ends_with | contains | equals = TEXT | [ … ] }
+  company = DOMAIN | [ … ]    source = TEXT | [ … ]
+  attr = { name = COLUMN, OP = VALUE }   OP: \"=\" \"!=\" \"<\" \"<=\" \">\" \">=\" contains
+      starts_with ends_with exists; numbers and dates (2024-09-05) compare as such
+  letters | opens | clicks | replies = { \">=\" = 2, within_days = 60 }   counted in days
+  last_sent | last_opened | last_clicked | last_replied | last_touched | created =
+      { before_days = 90 } | { within_days = 7 } | { \">=\" = 2024-09-01 } | \"never\"";

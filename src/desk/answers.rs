@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::book::contact::{ContactId, Day, Moment};
-use crate::book::set::ContactSet;
+use crate::book::contact::{Day, Moment};
 use crate::control::{Answer, Failure, ImportBegin, Request};
 use crate::desk::keeper::Keeper;
+use crate::desk::sight::Choice;
 use crate::desk::tell::cause_word;
 use crate::desk::world::Shares;
 use crate::feedback::entry::{ImportCounts, What};
@@ -92,8 +92,8 @@ impl Keeper {
                 self.take_tag(&addresses, &tag, (who, &reason), now)?
             }
             Request::Tags {} => self.tag_counts(),
-            Request::Contacts { view, tag, list } => {
-                return self.contacts(view.as_deref(), tag.as_deref(), list);
+            Request::Contacts { view, tag, condition, list } => {
+                return self.contacts(&Choice { view, tag, condition }, list, now);
             }
             Request::Suppress { targets, reason } => self.suppress(&targets, &reason, now)?,
             Request::SuppressList {} => return Ok(Answer::Lines(self.suppressions()?)),
@@ -272,36 +272,6 @@ impl Keeper {
             groups.insert(&tag.name, &tag.group);
         }
         json!({ "tags": tags, "groups": groups })
-    }
-
-    fn contacts(
-        &self,
-        view: Option<&str>,
-        tag: Option<&str>,
-        list: bool,
-    ) -> Result<Answer, Failure> {
-        let state = self.store.state();
-        let mut chosen = ContactSet::all(state.contacts.len()).minus(&state.shadows);
-        if let Some(name) = tag {
-            let known = state.tag_named(name).and_then(|tag| state.members(tag.id));
-            let declared = self.config.group_of(name).is_some();
-            match known {
-                Some(members) => chosen.keep(members),
-                None if declared => chosen = ContactSet::new(),
-                None => {
-                    let fix = "`tradewind tags` lists all tags";
-                    return Err(Failure::usage(66, format!("nobody has a tag {name:?}"), fix));
-                }
-            }
-        }
-        if let Some(name) = view {
-            chosen = self.view(name, &chosen)?;
-        }
-        if !list {
-            return Ok(Answer::One(json!({ "contacts": chosen.len() })));
-        }
-        let line = |id: ContactId| Ok(Value::Object(self.brief(id)?));
-        chosen.iter().map(line).collect::<Result<Vec<_>, Failure>>().map(Answer::Lines)
     }
 
     fn suppressions(&self) -> Result<Vec<Value>, Failure> {

@@ -8,12 +8,11 @@ use crate::book::condition::Condition;
 use crate::book::contact::{ContactId, Day, Moment};
 use crate::book::leaf::Leaf;
 use crate::book::set::ContactSet;
-use crate::book::tag::TagId;
-use crate::book::view::{Facts, View, ViewError, Views};
+use crate::book::view::{View, ViewError, Views};
 use crate::conditions;
 use crate::control::{Answer, Failure};
 use crate::desk::keeper::Keeper;
-use crate::store::columns::Hash96;
+use crate::store::seen::Supposed;
 
 /// The name of a condition typed on the command line.
 const TYPED: &str = "--where";
@@ -36,12 +35,7 @@ impl Keeper {
     ///
     /// # Errors
     /// When there is no such view.
-    pub fn view(
-        &self,
-        name: &str,
-        within: &ContactSet,
-        today: Day,
-    ) -> Result<ContactSet, Failure> {
+    pub fn view(&self, name: &str, within: &ContactSet, today: Day) -> Result<ContactSet, Failure> {
         let found = self.seen(&self.config.views, (name, within, today), &HashMap::new());
         found.map_err(|error| view_failure(&error))
     }
@@ -54,33 +48,8 @@ impl Keeper {
         more: &HashMap<String, ContactSet>,
     ) -> Result<ContactSet, ViewError> {
         let state = self.store.state();
-        self.looked_up(views, (name, within, today), &|tag| state.members(tag), more)
-    }
-
-    /// As [`Self::seen`], with other sets of tags than today's.
-    pub(crate) fn looked_up<'a>(
-        &'a self,
-        views: &Views,
-        (name, within, today): (&str, &ContactSet, Day),
-        tag_set: &dyn Fn(TagId) -> Option<&'a ContactSet>,
-        more: &'a HashMap<String, ContactSet>,
-    ) -> Result<ContactSet, ViewError> {
-        let state = self.store.state();
-        let row = |id: ContactId| state.contacts.row(id);
-        let facts = Facts {
-            today,
-            tags: &state.tags,
-            tag_set,
-            leaf_set: &|key| self.store.leaf(key).or_else(|| more.get(key)),
-            labels: &state.labels,
-            acts: &|act, id| (state.last(act, id), state.acts.count(act, id)),
-            acted: &|act, day| state.acts.on(act, day),
-            created: &|id| row(id).map(|row| row.created),
-            company: &|id| row(id).map(|row| row.company),
-            company_named: &|key| state.companies.find(Hash96::of(key)),
-            colleagues: &|no| state.contacts.of_company(no, &state.companies).collect(),
-        };
-        views.eval(name, within, &facts)
+        let (tags, members, last) = (&state.tags, &state.members, &state.contacts.last);
+        self.store.supposed(views, (name, within), &Supposed { today, tags, members, last, more })
     }
 
     /// Everybody but addresses known only by their suppression.
@@ -200,8 +169,8 @@ impl Keeper {
         flatten(condition, 0, &mut parts);
         let named = |n: usize| format!("--part {n}");
         let numbered = parts.iter().enumerate();
-        let views = numbered
-            .map(|(n, (_, part))| View { name: named(n), condition: (*part).clone() });
+        let views =
+            numbered.map(|(n, (_, part))| View { name: named(n), condition: (*part).clone() });
         let views = self.config.views.with(views).map_err(|error| view_failure(&error))?;
         let mut shown = Vec::with_capacity(parts.len());
         for (n, (depth, part)) in parts.iter().enumerate() {
@@ -266,6 +235,7 @@ fn flatten<'a>(condition: &'a Condition, depth: usize, into: &mut Vec<(usize, &'
 }
 
 /// A view that cannot be evaluated.
-fn view_failure(error: &ViewError) -> Failure {
+#[must_use]
+pub fn view_failure(error: &ViewError) -> Failure {
     Failure::usage(66, error.to_string(), "declare it under [[views]], or correct the name")
 }

@@ -123,19 +123,11 @@ impl Fresh {
                 self.round(*letter);
             }
             What::Accepted { letter, .. } | What::Unknown { letter, .. } => {
-                let contact = letter.contact;
-                let day = state.contacts.last_day(contact).unwrap_or(letter.due);
-                self.acted(Act::Letter, contact, day);
-                self.round(Some(*letter));
+                let day = state.contacts.last_day(letter.contact).unwrap_or(letter.due);
+                self.acted_on(Act::Letter, *letter, day);
             }
-            What::Opened { letter, day, .. } => {
-                self.acted(Act::Open, letter.contact, *day);
-                self.round(Some(*letter));
-            }
-            What::Clicked { letter, day, .. } => {
-                self.acted(Act::Click, letter.contact, *day);
-                self.round(Some(*letter));
-            }
+            What::Opened { letter, day, .. } => self.acted_on(Act::Open, *letter, *day),
+            What::Clicked { letter, day, .. } => self.acted_on(Act::Click, *letter, *day),
             What::Claimed { letter, .. }
             | What::Deferred { letter, .. }
             | What::Refused { letter, .. }
@@ -161,6 +153,11 @@ impl Fresh {
         seq.put(page);
         record::encode(entry, page);
         self.bytes += page.len() - before;
+    }
+
+    fn acted_on(&mut self, act: Act, letter: LetterId, day: Day) {
+        self.acted(act, letter.contact, day);
+        self.round(Some(letter));
     }
 
     fn acted(&mut self, act: Act, contact: ContactId, day: Day) {

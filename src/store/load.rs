@@ -105,9 +105,7 @@ fn set(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
         BY_DOMAIN => &mut state.by_domain,
         SHADOWS => &mut state.shadows,
         WAITING => &mut state.waiting,
-        label if label >= LABELS => {
-            &mut state.labels.get_mut(usize::from(label - LABELS))?.members
-        }
+        label if label >= LABELS => &mut state.labels.get_mut(usize::from(label - LABELS))?.members,
         tag => state.members.get_mut(usize::from(tag))?,
     };
     whole.add(&chunk);

@@ -1,0 +1,151 @@
+//! The files of a configuration: their views and exclusions, each mistake with its file and line.
+
+use std::path::PathBuf;
+
+use crate::book::view::{View, ViewError, Views};
+use crate::conditions::{self, Fault, ReadViews, Words};
+use crate::typed::{RawExclude, RawInclude};
+
+/// What is wrong with a configuration, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {message}")]
+pub struct ConfigError {
+    /// The file.
+    pub file: String,
+    /// What is wrong, with the line where TOML tells it.
+    pub message: String,
+    /// What to do.
+    pub fix: String,
+}
+
+/// A file as it was read.
+#[derive(Debug)]
+pub struct Source {
+    /// Which.
+    pub file: PathBuf,
+    /// All of it.
+    pub text: String,
+}
+
+/// The files whose views count, included ones first; the last is the configuration itself.
+#[derive(Debug)]
+pub struct Sources {
+    /// They.
+    pub files: Vec<Source>,
+}
+
+impl Source {
+    fn wrong(&self, fault: Fault) -> ConfigError {
+        ConfigError {
+            file: self.file.display().to_string(),
+            message: format!("line {}: {}", fault.line(&self.text), fault.message),
+            fix: fault.fix,
+        }
+    }
+}
+
+impl Sources {
+    /// All views of all files, checked.
+    ///
+    /// # Errors
+    /// The first mistake, by file and line.
+    pub fn views(&self, words: &Words<'_>) -> Result<Views, ConfigError> {
+        let mut read: Vec<(&Source, ReadViews)> = Vec::new();
+        for source in &self.files {
+            let found = conditions::views(&source.text, words).map_err(|at| source.wrong(at))?;
+            read.push((source, found));
+        }
+        let views: Vec<View> = read.iter().flat_map(|(_, read)| read.views.clone()).collect();
+        Views::new(&views).map_err(|error| {
+            let (source, at) = place_of(&error, &read);
+            let message = error.to_string();
+            source.map_or_else(
+                || ConfigError {
+                    file: String::new(),
+                    message: message.clone(),
+                    fix: "correct the view under [[views]]".to_owned(),
+                },
+                |source| {
+                    let fix = "correct that view under [[views]]".to_owned();
+                    source.wrong(Fault { at, message: message.clone(), fix })
+                },
+            )
+        })
+    }
+
+    /// Who excludes by which views: the configuration's own word, else that of the last include.
+    ///
+    /// # Errors
+    /// When an included file is no list of views, or an exclusion names none.
+    pub fn exclude(
+        &self,
+        own: Option<RawExclude>,
+        views: &Views,
+    ) -> Result<RawExclude, ConfigError> {
+        let mut told = None;
+        for source in self.files.iter().rev().skip(1) {
+            let include: RawInclude =
+                toml::from_str(&source.text).map_err(|error| ConfigError {
+                    file: source.file.display().to_string(),
+                    message: error.to_string().trim_end().to_owned(),
+                    fix: "an included file may hold [[views]] and [exclude] only".to_owned(),
+                })?;
+            told = told.or(include.exclude.map(|exclude| (source, exclude)));
+        }
+        if let (Some(own), Some(source)) = (own, self.files.last()) {
+            told = Some((source, own));
+        }
+        let Some((source, exclude)) = told else { return Ok(RawExclude::default()) };
+        for name in exclude.silent.iter().chain(&exclude.reading) {
+            if !views.names().any(|view| view == name) {
+                let at = source.text.find("[exclude]").unwrap_or(0);
+                let quoted = format!("{name:?}");
+                let at = source
+                    .text
+                    .get(at..)
+                    .and_then(|rest| rest.find(&quoted))
+                    .map_or(at, |n| at + n);
+                let declared: Vec<&str> = views.names().collect();
+                return Err(source.wrong(Fault {
+                    at,
+                    message: format!("exclude names view {name:?}, which is not declared"),
+                    fix: format!(
+                        "declare it under [[views]], or take the name out; declared are: {}",
+                        declared.join(", ")
+                    ),
+                }));
+            }
+        }
+        Ok(exclude)
+    }
+}
+
+/// Where the views that an error is about stand.
+fn place_of<'a>(
+    error: &ViewError,
+    read: &[(&'a Source, ReadViews)],
+) -> (Option<&'a Source>, usize) {
+    let mentioned = |name: &str| {
+        read.iter().find_map(|(source, read)| {
+            let (_, at) = read.mentions.iter().find(|(named, _)| named == name)?;
+            Some((*source, *at))
+        })
+    };
+    let declared = |name: &str| {
+        // The last of two that bear the same name.
+        read.iter().rev().find_map(|(source, read)| {
+            let at = read.views.iter().rposition(|view| view.name == name)?;
+            Some((*source, *read.spots.get(at)?))
+        })
+    };
+    let found = match error {
+        ViewError::Unknown { named, .. } => mentioned(named),
+        ViewError::Cycle(circle) => circle.split(" -> ").nth(1).and_then(mentioned),
+        ViewError::Twice(name) | ViewError::Empty(name) => declared(name),
+        ViewError::NoSuchView { .. } | ViewError::Unindexed(_) => None,
+    };
+    match found {
+        Some((source, at)) => (Some(source), at),
+        None => (read.last().map(|(source, _)| *source), 0),
+    }
+}
