@@ -63,6 +63,7 @@ pub mod feedback {
 }
 
 pub mod typed;
+pub mod values;
 pub mod conditions;
 pub mod sources;
 pub mod config;
@@ -110,6 +111,7 @@ pub mod desk {
     pub mod importing;
     pub mod keeper;
     pub mod sight;
+    pub mod care;
     pub mod day;
     pub mod letters;
     pub mod imports;
@@ -129,6 +131,7 @@ pub mod daemon;
 /// The face: arguments, commands, and what they print.
 pub mod cli {
     pub mod examples;
+    pub mod whom;
     pub mod args;
     pub mod render;
     pub mod backend;

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::book::view::{View, ViewError, Views};
-use crate::conditions::{self, Fault, ReadViews, Words};
+use crate::conditions::{self, ReadViews, Words};
 use crate::typed::{RawExclude, RawInclude};
+use crate::values::Fault;
 
 /// What is wrong with a configuration, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,11 @@ use chrono::{DateTime, FixedOffset, NaiveDate};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::examples::{
-    CONTACTS, FIRST_STEPS, FORECAST, IMPORT, PLAN, REPORT, RUN, SINK, SUPPRESS,
+    ASSIGN, CONTACTS, FIRST_STEPS, FORECAST, IMPORT, PLAN, REPORT, RUN, SINK, STAGE, SUPPRESS, TAG,
+    VIEW,
+};
+use crate::cli::whom::{
+    ContactsArgs, LabelArgs, PoolsArgs, TagArgs, TagsArgs, UntagArgs, ViewArgs,
 };
 
 /// Writes to companies in steady rotation, never too often, never to the wrong one, and remembers
@@ -78,17 +82,30 @@ pub enum Command {
     #[command(after_long_help = FORECAST)]
     Forecast(ForecastArgs),
     /// Give contacts a tag
-    #[command(after_long_help = "Examples:\n  tradewind tag ann@acme.example 询盘\n  \
-                                 cut -d, -f1 list.csv | tradewind tag - 同行")]
+    #[command(after_long_help = TAG)]
     Tag(TagArgs),
     /// Take a tag back, as a correction that history keeps
     #[command(
-        after_long_help = "Example:\n  tradewind untag ann@acme.example 同行 --reason 'mixed up'"
+        after_long_help = "Examples:\n  tradewind untag ann@acme.example 同行 --reason 'mixed up'\n  \
+                           tradewind untag --view 风险客户 同行 --reason 'list was wrong'"
     )]
     Untag(UntagArgs),
+    /// Give contacts an owner of ours, in the place of the one before
+    #[command(after_long_help = ASSIGN)]
+    Assign(LabelArgs),
+    /// Set how far contacts have come
+    #[command(after_long_help = STAGE)]
+    Stage(LabelArgs),
     /// List all tags with their counts
-    #[command(after_long_help = "Example:\n  tradewind tags")]
-    Tags,
+    #[command(after_long_help = "Examples:\n  tradewind tags\n  tradewind tags --unused\n  \
+                                 tradewind tags --similar")]
+    Tags(TagsArgs),
+    /// List the views with their sizes; count, list or explain one
+    #[command(after_long_help = VIEW)]
+    View(ViewArgs),
+    /// Show the five pools with today's movement
+    #[command(after_long_help = "Examples:\n  tradewind pools\n  tradewind pools --overdue")]
+    Pools(PoolsArgs),
     /// Count or list the contacts of a view, a tag, or any condition
     #[command(after_long_help = CONTACTS)]
     Contacts(ContactsArgs),
@@ -228,44 +245,6 @@ pub struct ReportArgs {
     /// Last day
     #[arg(long, value_name = "DATE")]
     pub to: Option<NaiveDate>,
-}
-
-/// `tag`.
-#[derive(Args, Debug)]
-pub struct TagArgs {
-    /// Whom; `-` reads addresses from standard input, one per line
-    pub address: String,
-    /// Which tag
-    pub tag: String,
-}
-
-/// `untag`.
-#[derive(Args, Debug)]
-pub struct UntagArgs {
-    /// Whom; `-` reads addresses from standard input, one per line
-    pub address: String,
-    /// Which tag
-    pub tag: String,
-    /// Why, for the history
-    #[arg(long)]
-    pub reason: String,
-}
-
-/// `contacts`.
-#[derive(Args, Debug)]
-pub struct ContactsArgs {
-    /// A view of the configuration
-    #[arg(long, required_unless_present_any = ["tag", "condition"])]
-    pub view: Option<String>,
-    /// A tag
-    #[arg(long)]
-    pub tag: Option<String>,
-    /// A condition as views have it, in TOML
-    #[arg(long = "where", value_name = "CONDITION")]
-    pub condition: Option<String>,
-    /// One line per contact
-    #[arg(long)]
-    pub list: bool,
 }
 
 /// `suppress`.
@@ -412,6 +391,11 @@ mod tests {
             "contacts --view a --tag b --where view='c'",
             "suppress remove a@b.example @c.example --reason r",
             "suppress - --reason r",
+            "tag --view 风险客户 同行",
+            "assign - wang",
+            "stage a@b.example quoted",
+            "view 不发邮箱 --explain",
+            "pools --overdue",
             "note a@b.example met at the fair",
             "quickstart --keep --json",
         ] {
@@ -437,6 +421,8 @@ mod tests {
             ("suppress a@b.example", "--reason"),
             ("suppress", "ADDRESS"),
             ("untag a@b.example 同行", "--reason"),
+            ("view --explain", "NAME"),
+            ("tag", "ADDRESS"),
         ] {
             let err = parse(line).map(|_| line).unwrap_err().to_string();
             assert!(err.contains(word), "{line}: {err}");

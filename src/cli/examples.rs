@@ -86,3 +86,35 @@ Several options narrow the choice. A condition is TOML, as under [[views]]:
   letters | opens | clicks | replies = { \">=\" = 2, within_days = 60 }   counted in days
   last_sent | last_opened | last_clicked | last_replied | last_touched | created =
       { before_days = 90 } | { within_days = 7 } | { \">=\" = 2024-09-01 } | \"never\"";
+
+/// `tag`.
+pub const TAG: &str = "\
+Examples:
+  tradewind tag ann@acme.example 询盘
+  cut -d, -f1 list.csv | tradewind tag - 同行
+  tradewind tag --view 阅读客户 VIP
+  tradewind tag --where 'domain = { ends_with = \".edu\" }' 不发";
+
+/// `assign`.
+pub const ASSIGN: &str = "\
+Examples:
+  tradewind assign ann@acme.example wang
+  tradewind assign --where 'attr = { name = \"country\", \"=\" = \"DE\" }' li
+  tradewind assign ann@acme.example ''   (nobody's any more)
+  tradewind contacts --where 'owner = \"wang\"' --list";
+
+/// `stage`.
+pub const STAGE: &str = "\
+Examples:
+  tradewind stage ann@acme.example quoted
+  tradewind contacts --where 'stage = [\"quoted\", \"sample sent\"]'
+
+Stages are free text unless care.stages declares them.";
+
+/// `view`.
+pub const VIEW: &str = "\
+Examples:
+  tradewind view
+  tradewind view 不发邮箱
+  tradewind view 不发邮箱 --list
+  tradewind view 不发邮箱 --explain";

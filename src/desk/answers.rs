@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::book::contact::{Day, Moment};
+use crate::book::label::LabelKind;
 use crate::control::{Answer, Failure, ImportBegin, Request};
+use crate::desk::care::Whom;
 use crate::desk::keeper::Keeper;
 use crate::desk::sight::Choice;
 use crate::desk::tell::cause_word;
@@ -87,11 +89,30 @@ impl Keeper {
         now: Moment,
     ) -> Result<Answer, Failure> {
         let value = match request {
-            Request::Tag { addresses, tag } => self.give_tag(&addresses, &tag, who, now)?,
-            Request::Untag { addresses, tag, reason } => {
-                self.take_tag(&addresses, &tag, (who, &reason), now)?
+            Request::Tag { addresses, view, condition, tag } => {
+                self.give_tag(&Whom { addresses, view, condition }, &tag, who, now)?
             }
-            Request::Tags {} => self.tag_counts(),
+            Request::Untag { addresses, view, condition, tag, reason } => {
+                self.take_tag(&Whom { addresses, view, condition }, &tag, (who, &reason), now)?
+            }
+            Request::Assign { addresses, view, condition, owner } => {
+                let whom = Whom { addresses, view, condition };
+                self.label(&whom, (LabelKind::Owner, &owner), who, now)?
+            }
+            Request::Stage { addresses, view, condition, stage } => {
+                let whom = Whom { addresses, view, condition };
+                self.label(&whom, (LabelKind::Stage, &stage), who, now)?
+            }
+            Request::Tags { unused, similar } => self.tag_library(unused, similar),
+            Request::View { name: None, .. } => self.all_views(now)?,
+            Request::View { name: Some(name), explain: true, .. } => {
+                self.explain_view(&name, now)?
+            }
+            Request::View { name, list, .. } => {
+                return self.contacts(&Choice { view: name, ..Choice::default() }, list, now);
+            }
+            Request::Pools { overdue: true } => return self.overdue_lines(now),
+            Request::Pools { overdue: false } => self.pools(now)?,
             Request::Contacts { view, tag, condition, list } => {
                 return self.contacts(&Choice { view, tag, condition }, list, now);
             }
@@ -103,7 +124,7 @@ impl Keeper {
             Request::Note { address, text } => self.note(&address, &text, who, now)?,
             Request::Pause {} => self.pause(true, who, now)?,
             Request::Resume {} => self.pause(false, who, now)?,
-            Request::Check {} => return Ok(self.check()),
+            Request::Check {} => return self.check(),
             Request::Forecast { days, opens, replies, seed } => {
                 let opens = opens.unwrap_or_else(|| self.opens_so_far());
                 self.forecast(days, Shares { opens, replies, seed }, now)?
@@ -259,21 +280,6 @@ impl Keeper {
         Ok(if clean { Answer::One(value) } else { Answer::Bad(value) })
     }
 
-    fn tag_counts(&self) -> Value {
-        let state = self.store.state();
-        let mut tags: BTreeMap<&str, u64> =
-            self.config.groups.values().flatten().map(|name| (name.as_str(), 0)).collect();
-        let mut groups: BTreeMap<&str, &str> = BTreeMap::new();
-        for (group, names) in &self.config.groups {
-            groups.extend(names.iter().map(|name| (name.as_str(), group.as_str())));
-        }
-        for (tag, members) in state.tags.iter().zip(&state.members) {
-            tags.insert(&tag.name, members.len());
-            groups.insert(&tag.name, &tag.group);
-        }
-        json!({ "tags": tags, "groups": groups })
-    }
-
     fn suppressions(&self) -> Result<Vec<Value>, Failure> {
         let state = self.store.state();
         let domains = state.domains.iter().map(|(domain, note)| {
@@ -302,13 +308,13 @@ impl Keeper {
     }
 
     /// Looks over configuration and templates.
-    fn check(&self) -> Answer {
+    fn check(&self) -> Result<Answer, Failure> {
         let mut findings = Vec::new();
         for template in self.config.templates.iter() {
             findings.extend(lint::check(template, None));
         }
         let unusable = findings.iter().any(|finding| matches!(finding.level, Level::Error));
-        let shown: Vec<Value> = findings
+        let mut shown: Vec<Value> = findings
             .iter()
             .map(|finding| {
                 json!({
@@ -320,6 +326,19 @@ impl Keeper {
                 })
             })
             .collect();
+        for accident in self.accidents(&self.config.views)? {
+            let told = |key: &str| accident.get(key).map(Value::to_string).unwrap_or_default();
+            let message = format!(
+                "suffix {} hits {} contacts of other names, as {}",
+                told("suffix"),
+                told("contacts"),
+                told("domains")
+            );
+            let fix = accident.get("fix").cloned();
+            let file = self.config.file.display().to_string();
+            let level = "warning";
+            shown.push(json!({ "file": file, "level": level, "message": message, "fix": fix }));
+        }
         let uncovered: Vec<&str> = self
             .config
             .audiences
@@ -338,7 +357,7 @@ impl Keeper {
             "findings": shown,
             "ok": !unusable,
         });
-        if unusable { Answer::Bad(value) } else { Answer::One(value) }
+        Ok(if unusable { Answer::Bad(value) } else { Answer::One(value) })
     }
 }
 

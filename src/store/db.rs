@@ -354,7 +354,7 @@ impl Store {
         let page = id.0 / EVENTS_PAGE;
         let mut events: Vec<(u64, Entry)> = Vec::new();
         let mut take = |bytes: &[u8]| {
-            let found = decode_events(bytes, id);
+            let found = decode_events(bytes, |whose| whose == Some(id));
             events.extend(found.ok_or_else(|| PagesError::Damaged(format!("events {page}")))?);
             Ok::<(), PagesError>(())
         };
@@ -369,6 +369,34 @@ impl Store {
         all.extend(events.into_iter().map(|(_, entry)| entry));
         all.sort_by_key(|entry| entry.at);
         Ok(all)
+    }
+
+    /// What happened to contacts from an instant on, imports apart, in order.
+    ///
+    /// # Errors
+    /// When a page cannot be read.
+    pub fn events_since(&self, at: Moment) -> Result<Vec<Entry>, StoreError> {
+        let first = fresh::utc_day(at);
+        let last = fresh::utc_day(self.state.last_at);
+        let mut found = Vec::new();
+        for page in 0..self.state.contacts.len().div_ceil(EVENTS_PAGE) {
+            for day in first..=last {
+                let mut take = |bytes: &[u8]| {
+                    let events = decode_events(bytes, |_| true);
+                    found.extend(events.ok_or_else(|| PagesError::Damaged("events".to_owned()))?);
+                    Ok::<(), PagesError>(())
+                };
+                let mut name = fresh::name(b'e', page);
+                name.extend_from_slice(&day.to_be_bytes());
+                self.pages.scan(&name, 15, |_, bytes| take(&bytes))?;
+                if let Some(bytes) = self.fresh.events.get(&(page, day)) {
+                    take(bytes)?;
+                }
+            }
+        }
+        found.retain(|(_, entry)| entry.at >= at);
+        found.sort_by_key(|(seq, _)| *seq);
+        Ok(found.into_iter().map(|(_, entry)| entry).collect())
     }
 
     /// What a closed day left behind.
@@ -404,12 +432,15 @@ impl Store {
     }
 }
 
-fn decode_events(mut bytes: &[u8], id: ContactId) -> Option<Vec<(u64, Entry)>> {
+fn decode_events(
+    mut bytes: &[u8],
+    wanted: impl Fn(Option<ContactId>) -> bool,
+) -> Option<Vec<(u64, Entry)>> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
         let seq = u64::get(&mut bytes).ok()?;
         let entry = record::decode(&mut bytes).ok()?;
-        if entry.what.contact() == Some(id) {
+        if wanted(entry.what.contact()) {
             found.push((seq, entry));
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::book::contact::{Act, CompanyNo, ContactId, Day};
+use crate::book::contact::{Act, CompanyNo, ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
 use crate::feedback::entry::{Entry, LetterId, Target, What};
@@ -147,8 +147,7 @@ impl Fresh {
 
     fn event(&mut self, seq: u64, entry: &Entry) {
         let Some(contact) = entry.what.contact() else { return };
-        let day = u16::try_from(entry.at.0.div_euclid(86_400_000).max(0)).unwrap_or(u16::MAX);
-        let page = self.events.entry((contact.0 / EVENTS_PAGE, day)).or_default();
+        let page = self.events.entry((contact.0 / EVENTS_PAGE, utc_day(entry.at))).or_default();
         let before = page.len();
         seq.put(page);
         record::encode(entry, page);
@@ -352,6 +351,12 @@ fn set_by_code(state: &State, code: u16) -> Option<&ContactSet> {
         }
         tag => state.members(TagId(tag)),
     }
+}
+
+/// The day that an event's page is filed under.
+#[must_use]
+pub fn utc_day(at: Moment) -> u16 {
+    u16::try_from(at.0.div_euclid(86_400_000).max(0)).unwrap_or(u16::MAX)
 }
 
 /// The name of page or chunk `number` of a kind.
