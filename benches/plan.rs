@@ -150,6 +150,8 @@ impl World {
                 held: false,
                 has_template: true,
                 window_open: true,
+                closed: &self.nobody,
+                audience_left: None,
             })
             .collect();
         let taken = |company: CompanyNo| u32::from(company.0 == 7);

@@ -187,6 +187,26 @@ pub enum Request {
         /// The instant; absent: only tells the clock.
         to: Option<chrono::DateTime<chrono::FixedOffset>>,
     },
+    /// Stops a batch until it is released.
+    Hold {
+        /// Which.
+        batch: String,
+        /// In the operator's words.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Lets a batch go on.
+    Release {
+        /// Which.
+        batch: String,
+    },
+    /// Lets a round go out that is larger than `limits.approve_above`.
+    Approve {
+        /// Which batch.
+        batch: String,
+        /// The day it falls due (today when absent).
+        date: Option<chrono::NaiveDate>,
+    },
     /// The days to come, simulated.
     Forecast {
         /// How many days, today included.

@@ -279,8 +279,10 @@ impl Daemon {
                     _ => false,
                 };
                 let order = if paused { Request::Resume {} } else { Request::Pause {} };
-                let answer = self.ask(order, "signal").await;
-                info!(?answer, "USR2");
+                match self.ask(order, "signal").await {
+                    Answer::One(state) => info!(%state, "USR2"),
+                    answer => error!(?answer, "USR2"),
+                }
             }
             Event::Moved | Event::Due | Event::Stop => (),
         }

@@ -39,6 +39,7 @@ pub mod cadence {
     pub mod sheet;
     pub mod rows;
     pub mod intake;
+    pub mod reason;
     pub mod plan;
 }
 
@@ -65,6 +66,7 @@ pub mod feedback {
 pub mod typed;
 pub mod values;
 pub mod conditions;
+pub mod meaning;
 pub mod sources;
 pub mod config;
 
@@ -78,11 +80,13 @@ pub mod store {
     pub mod acts;
     pub mod facts;
     pub mod state;
+    pub mod dealings;
     pub mod snapshot;
     pub mod pages;
     pub mod site;
     pub mod fresh;
     pub mod load;
+    pub mod watch;
     pub mod db;
     pub mod seen;
     pub mod ledger;

@@ -1,23 +1,13 @@
 //! The files of a configuration: their views and exclusions, each mistake with its file and line.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::book::view::{View, ViewError, Views};
 use crate::conditions::{self, ReadViews, Words};
+use crate::meaning::{ConfigError, Meaning};
 use crate::typed::{RawExclude, RawInclude};
 use crate::values::Fault;
-
-/// What is wrong with a configuration, where, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {message}")]
-pub struct ConfigError {
-    /// The file.
-    pub file: String,
-    /// What is wrong, with the line where TOML tells it.
-    pub message: String,
-    /// What to do.
-    pub fix: String,
-}
 
 /// A file as it was read.
 #[derive(Debug)]
@@ -46,6 +36,30 @@ impl Source {
 }
 
 impl Sources {
+    /// Reads the included files; `own` is the configuration itself.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn read(
+        mean: &Meaning<'_>,
+        includes: Vec<String>,
+        own: Source,
+    ) -> Result<Self, ConfigError> {
+        let mut files = Vec::with_capacity(includes.len() + 1);
+        for name in includes {
+            let file = mean.beside(Path::new(&name));
+            let text = fs::read_to_string(&file).map_err(|error| {
+                mean.wrong(
+                    format!("include = {name:?}: {error}"),
+                    "name a file with [[views]] and [exclude], relative to the configuration",
+                )
+            })?;
+            files.push(Source { file, text });
+        }
+        files.push(own);
+        Ok(Self { files })
+    }
+
     /// All views of all files, checked.
     ///
     /// # Errors

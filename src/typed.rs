@@ -140,6 +140,8 @@ pub struct Raw {
     #[serde(default)]
     pub care: RawCare,
     #[serde(default)]
+    pub closed: Vec<RawClosed>,
+    #[serde(default)]
     pub company: RawCompany,
     #[serde(default = "default_templates")]
     pub templates: PathBuf,
@@ -173,7 +175,24 @@ pub struct RawCadence {
     pub short_month: RawShortMonth,
     pub carry_days_max: u16,
     pub promote: String,
-    pub window: String,
+    pub window: RawWindow,
+    pub closed_days: Vec<String>,
+}
+
+/// The hours of every day, or of each weekday.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum RawWindow {
+    Daily(String),
+    Weekly(BTreeMap<String, String>),
+}
+
+/// One of `[[closed]]`: days on which a view's contacts are not written to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawClosed {
+    pub view: String,
+    pub days: Vec<String>,
 }
 
 impl Default for RawCadence {
@@ -184,7 +203,8 @@ impl Default for RawCadence {
             short_month: RawShortMonth::Skip,
             carry_days_max: 7,
             promote: "next-week".to_owned(),
-            window: "00:00-24:00".to_owned(),
+            window: RawWindow::Daily("00:00-24:00".to_owned()),
+            closed_days: Vec::new(),
         }
     }
 }
@@ -213,6 +233,9 @@ pub struct RawLimits {
     pub contact_gap_days_min: u16,
     pub silent_gap_days_min: u16,
     pub day_max: Option<u32>,
+    pub sender_day_max: Option<u32>,
+    pub audience_day_max: BTreeMap<String, u32>,
+    pub approve_above: Option<u32>,
 }
 
 impl Default for RawLimits {
@@ -223,6 +246,9 @@ impl Default for RawLimits {
             contact_gap_days_min: limits.contact_gap_days_min,
             silent_gap_days_min: limits.silent_gap_days_min,
             day_max: None,
+            sender_day_max: None,
+            audience_day_max: BTreeMap::new(),
+            approve_above: None,
         }
     }
 }

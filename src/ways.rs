@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::config::{Config, Transport as Ways};
+use crate::config::Config;
 use crate::control::Failure;
+use crate::meaning::Transport as Ways;
 use crate::net::dispatch::{Limits, Route, Transport};
 use crate::net::maildir::Maildir;
 use crate::net::relay::{Login, Relay, Timeouts, TlsLevel};

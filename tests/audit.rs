@@ -164,6 +164,7 @@ fn clean_journals_have_no_violations() {
             "withdrawn between attempts",
             vec![claim(a, 100), deferred(a), unsubscribed(1), withdrawn(a)],
         ),
+        ("withdrawn before any claim", vec![unsubscribed(1), withdrawn(a)]),
         (
             "expired, and the next round",
             all(&[vec![claim(a, 100), deferred(a), What::Expired { letter: a }], sent(1, M2, 103)]),

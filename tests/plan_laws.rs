@@ -7,7 +7,8 @@ use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use tradewind::book::contact::{ContactId, Day};
 use tradewind::book::set::ContactSet;
 use tradewind::book::tag::{SeriesKind, TagId};
-use tradewind::cadence::plan::{Book, Limits, Outcome, Plan, Reason, Round, carried, plan};
+use tradewind::cadence::plan::{Book, Limits, Outcome, Plan, Round, carried, plan};
+use tradewind::cadence::reason::Reason;
 
 const TODAY: Day = Day(20_000);
 const VIEWS: [&str; 2] = ["意向客户", "风险客户"];
@@ -43,6 +44,8 @@ struct World {
     batches: Vec<Batch>,
     taken: Vec<u32>,
     limits: Limits,
+    /// What is left to the audience of even and of odd batches.
+    audiences: [Option<u32>; 2],
 }
 
 /// Per person and batch, as text.
@@ -87,8 +90,15 @@ fn worlds() -> impl Strategy<Value = World> {
         proptest::collection::vec(batch, 1..5),
         proptest::collection::vec(0..4_u32, 4),
         limits,
+        [left(), left()],
     )
-        .prop_map(|(people, batches, taken, limits)| World { people, batches, taken, limits })
+        .prop_map(|(people, batches, taken, limits, audiences)| World {
+            people,
+            batches,
+            taken,
+            limits,
+            audiences,
+        })
 }
 
 impl World {
@@ -104,6 +114,7 @@ impl World {
         let done: Vec<_> = (0..count).map(|n| self.set(|p| bit(n)(p.done))).collect();
         let views: Vec<[ContactSet; 2]> =
             (0..count).map(|n| [0, 1].map(|v| self.set(|p| bit(n)(*one(&p.views, v))))).collect();
+        let closed = self.set(|person| person.flags >> 4 & 1 == 1);
         let rounds: Vec<Round<'_>> = self
             .batches
             .iter()
@@ -118,6 +129,9 @@ impl World {
                 held: batch.held,
                 has_template: batch.has_template,
                 window_open: batch.window_open,
+                closed: &closed,
+                audience_left: one(&self.audiences, n % 2)
+                    .map(|left| (u16::try_from(n % 2).expect("0 or 1"), left)),
             })
             .collect();
         let day_of = |ago: u16| if ago == 0 { 0 } else { TODAY.0 - ago };
@@ -198,6 +212,16 @@ impl World {
         sending.sort_by_key(|(who, n)| {
             (due(*n), !one(&self.batches, *n).reading, last(*who), rank(*who), *who)
         });
+        let mut used = [0_u32; 2];
+        sending.retain(|(who, n)| {
+            let used = used.get_mut(n % 2).expect("two audiences");
+            *used += 1;
+            let has_room = one(&self.audiences, n % 2).is_none_or(|left| *used <= left);
+            if !has_room {
+                outcomes.insert((*who, *n), "day-cap".to_owned());
+            }
+            has_room
+        });
         for (left, reason) in
             [(self.limits.sender_left, "sender-cap"), (self.limits.day_left, "day-cap")]
         {
@@ -227,7 +251,7 @@ fn own_reason(person: &Person, n: usize, batch: &Batch) -> Option<String> {
         (too_soon, "gap"),
         (batch.held, "held"),
         (!batch.has_template, "no-template"),
-        (!batch.window_open, "window"),
+        (!batch.window_open || flag(4), "window"),
     ];
     reasons.into_iter().find(|(holds, _)| *holds).map(|(_, reason)| reason.to_owned())
 }
@@ -369,6 +393,8 @@ impl Life {
             held: false,
             has_template: true,
             window_open: true,
+            closed: &nobody,
+            audience_left: None,
         };
         let rounds: Vec<Round<'_>> =
             self.open.iter().map(|(due, who)| round((*due, who))).collect();

@@ -245,12 +245,15 @@ fn feedback() -> BoxedStrategy<What> {
             letter,
             day
         }),
+        (tag(), by(), text()).prop_map(|(tag, by, reason)| What::BatchHeld { tag, by, reason }),
+        (tag(), by()).prop_map(|(tag, by)| What::BatchReleased { tag, by }),
+        (tag(), day(), by()).prop_map(|(tag, due, by)| What::RoundApproved { tag, due, by }),
     ]
     .boxed()
 }
 
 fn entry() -> impl Strategy<Value = Entry> {
-    let what = prop_oneof![10 => book(), 10 => delivery(), 9 => feedback()];
+    let what = prop_oneof![10 => book(), 10 => delivery(), 12 => feedback()];
     (moment(), what).prop_map(|(at, what)| Entry { at, what })
 }
 
@@ -438,6 +441,15 @@ fn golden() -> Vec<(What, &'static str)> {
             "121b80c4c7feb764ac02839c0101026f70016e",
         ),
         (
+            What::BatchHeld { tag, by: By::Person(text("op")), reason: text("p") },
+            "0e1c80c4c7feb7640301026f700170",
+        ),
+        (What::BatchReleased { tag, by: By::Person(text("op")) }, "0c1d80c4c7feb7640301026f70"),
+        (
+            What::RoundApproved { tag, due: day, by: By::Person(text("op")) },
+            "0f1e80c4c7feb76403839c0101026f70",
+        ),
+        (
             What::Labelled {
                 contact,
                 kind: LabelKind::Owner,
@@ -445,11 +457,11 @@ fn golden() -> Vec<(What, &'static str)> {
                 day,
                 by: By::Person(text("op")),
             },
-            "161c80c4c7feb764ac02010477616e67839c0101026f70",
+            "161f80c4c7feb764ac02010477616e67839c0101026f70",
         ),
         (
             What::Replied { contact, letter: Some(letter), day },
-            "131d80c4c7feb764ac0201ac0203839c01839c01",
+            "132080c4c7feb764ac0201ac0203839c01839c01",
         ),
     ]
 }
@@ -499,7 +511,7 @@ fn codes_are_told_apart() {
     for (n, kind) in (1..).zip([LabelKind::Owner, LabelKind::Stage]) {
         let (contact, by) = (ContactId(0), By::Import(0));
         let bytes = code(What::Labelled { contact, kind, value: String::new(), day: Day(0), by });
-        assert_eq!(bytes, [8, 28, 0, 0, n, 0, 0, 3, 0], "{kind:?}");
+        assert_eq!(bytes, [8, 31, 0, 0, n, 0, 0, 3, 0], "{kind:?}");
     }
     for (n, via) in (1..).zip([Via::OneClick, Via::Page, Via::Mail]) {
         let bytes = code(What::Unsubscribed { contact: ContactId(0), letter: None, via });

@@ -6,6 +6,7 @@
 //! needs rolling mode. A reading cycle of any length is counted anew from the first of each month.
 //! Rolling mode knows no months: every cycle turns by itself from its epoch.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use chrono::{Datelike, NaiveTime, TimeDelta, TimeZone, Timelike};
@@ -173,6 +174,31 @@ pub struct Window {
     opens: NaiveTime,
     /// Midnight stands for 24:00.
     closes: NaiveTime,
+}
+
+/// The hours of sending over the week, and the days without any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hours {
+    /// Monday to Sunday; `None` is a day without sending.
+    pub week: [Option<Window>; 7],
+    /// Holidays: days without sending, whatever the weekday.
+    pub closed: BTreeSet<Day>,
+}
+
+impl Hours {
+    /// The same hours on every day.
+    #[must_use]
+    pub fn daily(window: Window) -> Self {
+        Self { week: [Some(window); 7], closed: BTreeSet::new() }
+    }
+
+    /// The window of a day, if it has one.
+    #[must_use]
+    pub fn of(&self, day: Day) -> Option<Window> {
+        let weekday = day.date().weekday().num_days_from_monday();
+        let weekday = usize::try_from(weekday).unwrap_or(0);
+        self.week.get(weekday).copied().flatten().filter(|_| !self.closed.contains(&day))
+    }
 }
 
 /// Why two times are no window.

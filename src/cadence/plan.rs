@@ -10,6 +10,7 @@ use std::fmt;
 use crate::book::contact::{CompanyNo, ContactId, Day};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
+use crate::cadence::reason::Reason;
 
 /// What a day is to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,40 +36,6 @@ pub struct Planned {
     pub outcomes: Vec<(Reason, ContactSet)>,
     /// Who is written to.
     pub send: ContactSet,
-}
-
-/// Why somebody in a due batch is not written to, in the order they are asked. Shown as DESIGN §6
-/// spells them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// On the suppression list.
-    Suppressed,
-    /// A human reply is undecided.
-    Waiting,
-    /// In this exclusion view.
-    View(String),
-    /// Has a letter that is still alive.
-    InFlight,
-    /// Was written to today.
-    AlreadyToday,
-    /// Was written to too few days ago.
-    Gap,
-    /// The batch is held.
-    Held,
-    /// No template is declared for the audience and series.
-    NoTemplate,
-    /// Outside the hours of sending.
-    Window,
-    /// Goes out in another batch of the day.
-    OtherBatch,
-    /// Her company has had its letters of the day.
-    CompanyCap,
-    /// The sender identity has had its letters of the day.
-    SenderCap,
-    /// The provider has had its letters of the day.
-    ProviderCap,
-    /// The house has had its letters of the day.
-    DayCap,
 }
 
 /// What became of one contact in one round.
@@ -100,6 +67,11 @@ pub struct Round<'a> {
     pub has_template: bool,
     /// Whether the hours of sending still come, or last.
     pub window_open: bool,
+    /// Who is not to be written to today although the hours last: a holiday where they are.
+    pub closed: &'a ContactSet,
+    /// What is left of the audience's letters of the day, and which audience (any number that its
+    /// rounds share); `None` for no limit.
+    pub audience_left: Option<(u16, u32)>,
 }
 
 /// What is known of contacts and companies. Slices are indexed by contact number.
@@ -157,12 +129,17 @@ impl Default for Limits {
 /// Plans one day.
 #[must_use]
 pub fn plan(day: Day, rounds: &[Round<'_>], book: &Book<'_>, limits: &Limits) -> Plan {
+    let allowances: Allowances = rounds
+        .iter()
+        .filter_map(|round| Some(((round.tag, round.due), round.audience_left?)))
+        .collect();
     let mut rounds: Vec<Planned> =
         rounds.iter().map(|round| judge(day, round, book, limits)).collect();
     rounds.sort_by_key(|round| (round.preference(), round.tag));
     one_batch_each(&mut rounds, book);
     let letters = letters(&rounds, book);
     let letters = cap_companies(letters, &mut rounds, book, limits);
+    let letters = cap_audiences(letters, &allowances, &mut rounds);
     let letters = cap(letters, limits.sender_left, &Reason::SenderCap, &mut rounds);
     let letters = cap(letters, limits.day_left, &Reason::DayCap, &mut rounds);
     let order = letters.iter().map(|letter| (letter.contact(), letter.round())).collect();
@@ -240,72 +217,6 @@ impl Planned {
     }
 }
 
-impl Reason {
-    /// Whether the contact goes out on a following day. Everything else is final for the round: a
-    /// letter alive or sent today puts the next day within the gap anyhow.
-    #[must_use]
-    pub fn carries(&self) -> bool {
-        match self {
-            Self::Held
-            | Self::Window
-            | Self::CompanyCap
-            | Self::SenderCap
-            | Self::ProviderCap
-            | Self::DayCap => true,
-            Self::Suppressed
-            | Self::Waiting
-            | Self::View(_)
-            | Self::InFlight
-            | Self::AlreadyToday
-            | Self::Gap
-            | Self::NoTemplate
-            | Self::OtherBatch => false,
-        }
-    }
-
-    /// Reads what `Display` writes; `None` for anything else.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "suppressed" => Self::Suppressed,
-            "waiting" => Self::Waiting,
-            "in-flight" => Self::InFlight,
-            "already-today" => Self::AlreadyToday,
-            "gap" => Self::Gap,
-            "held" => Self::Held,
-            "no-template" => Self::NoTemplate,
-            "window" => Self::Window,
-            "other-batch" => Self::OtherBatch,
-            "company-cap" => Self::CompanyCap,
-            "sender-cap" => Self::SenderCap,
-            "provider-cap" => Self::ProviderCap,
-            "day-cap" => Self::DayCap,
-            _ => Self::View(text.strip_prefix("view:")?.to_owned()),
-        })
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Suppressed => "suppressed",
-            Self::Waiting => "waiting",
-            Self::View(name) => return write!(f, "view:{name}"),
-            Self::InFlight => "in-flight",
-            Self::AlreadyToday => "already-today",
-            Self::Gap => "gap",
-            Self::Held => "held",
-            Self::NoTemplate => "no-template",
-            Self::Window => "window",
-            Self::OtherBatch => "other-batch",
-            Self::CompanyCap => "company-cap",
-            Self::SenderCap => "sender-cap",
-            Self::ProviderCap => "provider-cap",
-            Self::DayCap => "day-cap",
-        })
-    }
-}
-
 impl fmt::Display for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -352,6 +263,8 @@ fn judge(day: Day, round: &Round<'_>, book: &Book<'_>, limits: &Limits) -> Plann
             planned.stop(reason, everybody);
         }
     }
+    let closed = planned.send.and(round.closed);
+    planned.stop(Reason::Window, closed);
     planned
 }
 
@@ -465,6 +378,32 @@ fn cap_companies(
     letters.retain(|letter| without.next_if_eq(&letter).is_none());
     stop_all(stopped, &Reason::CompanyCap, rounds);
     letters
+}
+
+/// What is left to the audience of each limited round: which audience, and how many letters.
+type Allowances = HashMap<(TagId, Day), (u16, u32)>;
+
+/// Keeps each audience's first letters of the sending order.
+fn cap_audiences(
+    letters: Vec<Letter>,
+    allowances: &Allowances,
+    rounds: &mut [Planned],
+) -> Vec<Letter> {
+    if allowances.is_empty() {
+        return letters;
+    }
+    let mut used: HashMap<u16, u32> = HashMap::new();
+    let (kept, stopped) = letters.into_iter().partition(|letter| {
+        let round = rounds.get(letter.round()).map(|round| (round.tag, round.due));
+        let Some((audience, left)) = round.and_then(|key| allowances.get(&key)) else {
+            return true;
+        };
+        let used = used.entry(*audience).or_default();
+        *used += 1;
+        *used <= *left
+    });
+    stop_all(stopped, &Reason::DayCap, rounds);
+    kept
 }
 
 /// Keeps the first `left` letters of the sending order.

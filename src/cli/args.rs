@@ -78,6 +78,19 @@ pub enum Command {
     /// Prove from the journal alone that nobody was written to who must not have been
     #[command(after_long_help = "Example:\n  tradewind audit || echo 'look at the violations'")]
     Audit,
+    /// Stop a batch until it is released, across restarts
+    #[command(
+        after_long_help = "Example:\n  tradewind hold 英语-工程设备经销商-营销05 --reason 'wrong price'"
+    )]
+    Hold(HoldArgs),
+    /// Let a held batch go on
+    #[command(after_long_help = "Example:\n  tradewind release 英语-工程设备经销商-营销05")]
+    Release(BatchArg),
+    /// Let a round go out that is larger than limits.approve_above
+    #[command(
+        after_long_help = "Example:\n  tradewind approve 英语-工程设备经销商-营销05 --date 2024-09-05"
+    )]
+    Approve(ApproveArgs),
     /// Simulate the days to come: letters, pools, what the caps hold back
     #[command(after_long_help = FORECAST)]
     Forecast(ForecastArgs),
@@ -287,6 +300,36 @@ pub struct NoteArgs {
     /// The words; all that follows, joined by spaces
     #[arg(required = true)]
     pub text: Vec<String>,
+}
+
+/// `hold`.
+#[derive(Clone, Debug, Args)]
+pub struct HoldArgs {
+    /// The batch tag
+    #[arg(value_name = "BATCH")]
+    pub batch: String,
+    /// Why, for those who ask later
+    #[arg(long, default_value = "")]
+    pub reason: String,
+}
+
+/// `release`.
+#[derive(Clone, Debug, Args)]
+pub struct BatchArg {
+    /// The batch tag
+    #[arg(value_name = "BATCH")]
+    pub batch: String,
+}
+
+/// `approve`.
+#[derive(Clone, Debug, Args)]
+pub struct ApproveArgs {
+    /// The batch tag
+    #[arg(value_name = "BATCH")]
+    pub batch: String,
+    /// The day it falls due (today when not given)
+    #[arg(long, value_name = "DATE")]
+    pub date: Option<NaiveDate>,
 }
 
 /// `forecast`.

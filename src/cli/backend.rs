@@ -111,20 +111,27 @@ fn config(globals: &Globals) -> Result<Config, Failure> {
 
 /// The store, opened by this very command.
 pub struct Store {
-    keeper: Keeper,
+    /// Empty only while it is opened again.
+    keeper: Option<Keeper>,
+    globals: Globals,
     clock: Option<Moment>,
     who: String,
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Store({})", self.keeper.store.dir().display())
+        write!(f, "Store({:?})", self.globals.store)
     }
 }
 
 impl Store {
     fn open(globals: &Globals) -> Result<Self, Failure> {
         let clock = globals.clock.map(|at| Moment::from_utc(at.to_utc()));
+        let keeper = Some(Self::keeper(globals, clock)?);
+        Ok(Self { keeper, globals: globals.clone(), clock, who: account() })
+    }
+
+    fn keeper(globals: &Globals, clock: Option<Moment>) -> Result<Keeper, Failure> {
         // Indicatif draws on a terminal only, and a short replay is over before it does.
         let bar = ProgressBar::new_spinner().with_message("entries read back from the journal");
         let mut progress = |entries| bar.set_position(entries);
@@ -136,12 +143,28 @@ impl Store {
         let (keeper, opening) = Keeper::open(opener, &|store| now(store, clock))?;
         bar.finish_and_clear();
         told(&opening);
-        Ok(Self { keeper, clock, who: account() })
+        Ok(keeper)
     }
 
+    /// Asks; a memory that turns out to be damaged is rebuilt, and asked once more.
     fn ask(&mut self, request: Request) -> Answer {
-        let now = now(&self.keeper.store, self.clock);
-        self.keeper.answer(request, &self.who, now)
+        let Some(keeper) = &mut self.keeper else {
+            let fix = "run the command again";
+            return Answer::Failed(Failure::new(74, "the store could not be opened again", fix));
+        };
+        // An import's rows are asked again with their import, by whoever reads them.
+        let again = (!matches!(request, Request::ImportRows { .. })).then(|| request.clone());
+        let answer = keeper.answer(request, &self.who, now(&keeper.store, self.clock));
+        let Some(again) = again.filter(|_| keeper.store.is_condemned()) else { return answer };
+        // The old one must let go of the store first.
+        self.keeper = None;
+        match Self::keeper(&self.globals, self.clock) {
+            Ok(keeper) => {
+                let now = now(&keeper.store, self.clock);
+                self.keeper.insert(keeper).answer(again, &self.who, now)
+            }
+            Err(failure) => Answer::Failed(failure),
+        }
     }
 }
 

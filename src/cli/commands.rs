@@ -205,6 +205,9 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Pause => Request::Pause {},
         Command::Resume => Request::Resume {},
         Command::Check => Request::Check {},
+        Command::Hold(args) => Request::Hold { batch: args.batch, reason: args.reason },
+        Command::Release(args) => Request::Release { batch: args.batch },
+        Command::Approve(args) => Request::Approve { batch: args.batch, date: args.date },
         Command::Forecast(ForecastArgs { days, opens, replies, seed }) => {
             Request::Forecast { days, opens, replies, seed }
         }

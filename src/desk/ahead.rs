@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::book::contact::{Day, Moment};
-use crate::book::set::ContactSet;
 use crate::cadence::plan::Plan;
 use crate::control::Failure;
-use crate::desk::dayplan::Due;
 use crate::desk::keeper::Keeper;
 use crate::desk::world::{Shares, World};
 
@@ -23,7 +21,7 @@ impl Keeper {
     /// When a view cannot be evaluated, or the day is too far away.
     pub fn plan_ahead(&self, today: Day, day: Day) -> Result<Plan, Failure> {
         if day < today {
-            return self.judge(day, &self.by_calendar(day), true, &ContactSet::new());
+            return World::past(self, day).plan();
         }
         if day.since(today) > i32::from(DAYS_MAX) {
             let fix = "ask for a day within the next ten years";
@@ -34,18 +32,6 @@ impl Keeper {
             world.step()?;
         }
         world.plan()
-    }
-
-    /// The rounds that fall due on a day, with everybody who held the tag by then.
-    fn by_calendar(&self, day: Day) -> Vec<Due> {
-        let due = self.config.cadence.due(day);
-        let state = self.store.state();
-        let rounds = state.tags.iter().filter_map(|tag| {
-            let batch = tag.batch.as_ref().filter(|b| due.contains(&(b.kind, b.no)))?;
-            let targets = state.members_by(tag.id, day);
-            Some(Due { tag: tag.id, kind: batch.kind, due: day, targets })
-        });
-        rounds.filter(|round| !round.targets.is_empty()).collect()
     }
 
     /// A line per simulated day: letters, why the others have none, and the pools afterwards.

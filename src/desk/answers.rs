@@ -124,6 +124,12 @@ impl Keeper {
             Request::Note { address, text } => self.note(&address, &text, who, now)?,
             Request::Pause {} => self.pause(true, who, now)?,
             Request::Resume {} => self.pause(false, who, now)?,
+            Request::Hold { batch, reason } => self.hold(&batch, &reason, who, now)?,
+            Request::Release { batch } => self.release(&batch, who, now)?,
+            Request::Approve { batch, date } => {
+                let day = date.map_or_else(|| self.day_of(now), Day::from_date);
+                self.approve(&batch, day, who, now)?
+            }
             Request::Check {} => return self.check(),
             Request::Forecast { days, opens, replies, seed } => {
                 let opens = opens.unwrap_or_else(|| self.opens_so_far());

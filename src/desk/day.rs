@@ -4,12 +4,13 @@
 //! keeps her place (DESIGN §6). What a closed day left behind is recorded with its first reasons, so
 //! that what carries goes out on following days and every "why" has an answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::book::contact::{CompanyNo, ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
-use crate::cadence::plan::{self, Book, Limits, Plan, Reason, Round};
+use crate::cadence::plan::{self, Book, Limits, Plan, Round};
+use crate::cadence::reason::Reason;
 use crate::control::Failure;
 use crate::desk::dayplan::{DayPlan, Due, RoundPlan};
 use crate::desk::keeper::Keeper;
@@ -50,11 +51,13 @@ impl Keeper {
         Ok(())
     }
 
-    /// When the window of a day opens and closes.
+    /// When the window of a day opens and closes; both are the day's end on a day without one.
     #[must_use]
     pub fn hours(&self, day: Day) -> (Moment, Moment) {
-        let (zone, window) = (self.config.zone, self.config.window);
-        (window.opens(zone, day), window.closes(zone, day))
+        let zone = self.config.zone;
+        let end = zone.start_of(day.plus(1));
+        let window = self.config.hours.of(day);
+        window.map_or((end, end), |window| (window.opens(zone, day), window.closes(zone, day)))
     }
 
     /// Whether letters may leave at any hour of a day.
@@ -226,8 +229,9 @@ impl Keeper {
         plan
     }
 
-    /// Judges everybody who is not judged yet, and those whose reason may have passed; with `open`
-    /// false, whoever is still queued stops at the window.
+    /// Judges everybody who is not judged yet, and those whose reason may have passed. With `open`
+    /// false the day is over: whoever was stopped keeps the reason, whoever is still queued stops at
+    /// the window.
     fn refresh(&mut self, now: Moment, open: bool) -> Result<(), Failure> {
         let Some(mut day) = self.day.take() else { return Ok(()) };
         if !open {
@@ -241,13 +245,13 @@ impl Keeper {
             let round = day.rounds.iter().find(|r| r.tag == due.tag && r.due == due.due);
             let Some(round) = round else { continue };
             let mut settled = round.send.and(&done.or(&day.queued));
-            for (_, who) in round.outcomes.iter().filter(|(reason, _)| !revisable(reason)) {
+            for (_, who) in round.outcomes.iter().filter(|(why, _)| !(open && why.carries())) {
                 settled.add(who);
             }
             due.targets.subtract(&settled);
         }
         asked.retain(|due| !due.targets.is_empty());
-        let plan = self.judge(day.day, &asked, open, &day.queued)?;
+        let plan = self.judge(day.day, &asked, open, Some(&day))?;
         day.take(&plan, &asked);
         self.day = Some(day);
         let _ = now;
@@ -309,7 +313,8 @@ impl Keeper {
         round.map(|round| round.done.clone()).unwrap_or_default()
     }
 
-    /// Asks the planner about these rounds, as of the state.
+    /// Asks the planner about these rounds, as of the state and of what is planned already. A round
+    /// that would be larger than `approve_above` is held until it is approved.
     ///
     /// # Errors
     /// When a view cannot be evaluated or a timeline not read.
@@ -318,61 +323,132 @@ impl Keeper {
         day: Day,
         asked: &[Due],
         open: bool,
-        queued: &ContactSet,
+        planned: Option<&DayPlan>,
     ) -> Result<Plan, Failure> {
+        let sight = self.sight(day, asked, open, planned)?;
+        let plan = self.ask(&sight, &BTreeSet::new());
+        let Some(most) = self.config.approve_above else { return Ok(plan) };
+        let large = plan.rounds.iter().filter(|round| {
+            let before = planned.and_then(|plan| plan.round(round.tag, round.due));
+            let before = before.map_or(0, |round| round.send.len());
+            let key = (round.due, round.tag);
+            !round.send.is_empty()
+                && round.send.len() + before > u64::from(most)
+                && !self.store.state().approved.contains(&key)
+        });
+        let large: BTreeSet<(Day, TagId)> = large.map(|round| (round.due, round.tag)).collect();
+        if large.is_empty() { Ok(plan) } else { Ok(self.ask(&sight, &large)) }
+    }
+
+    /// Everything the planner is to be told, but which rounds are too large.
+    fn sight<'a>(
+        &self,
+        day: Day,
+        asked: &'a [Due],
+        open: bool,
+        planned: Option<&DayPlan>,
+    ) -> Result<Sight<'a>, Failure> {
         let state = self.store.state();
-        let exclusions = asked
-            .iter()
-            .map(|due| self.exclusions(due.kind, &due.targets, day))
-            .collect::<Result<Vec<_>, Failure>>()?;
-        let done: Vec<ContactSet> = asked.iter().map(|due| self.done(due.tag, due.due)).collect();
-        let rounds: Vec<Round<'_>> = asked
-            .iter()
-            .zip(&exclusions)
-            .zip(&done)
-            .map(|((due, exclusions), done)| Round {
-                tag: due.tag,
-                kind: due.kind,
-                due: due.due,
-                targets: &due.targets,
-                done,
-                exclusions: exclusions.iter().map(|(name, who)| (name.as_str(), who)).collect(),
-                held: state.paused,
-                has_template: self.has_template(due),
-                window_open: open,
-            })
-            .collect();
+        let nobody = ContactSet::new();
+        let queued = planned.map_or(&nobody, |plan| &plan.queued);
         let is_today = state.today.day == Some(day);
         let mut already = if is_today { state.today.claimed.clone() } else { ContactSet::new() };
         already.add(queued);
-        let mut queued_by_company: BTreeMap<CompanyNo, u32> = BTreeMap::new();
+        let mut taken = if is_today { state.today.by_company.clone() } else { HashMap::new() };
         for row in queued.iter().filter_map(|id| state.contacts.row(id)) {
-            *queued_by_company.entry(row.company).or_default() += 1;
+            *taken.entry(row.company).or_default() += 1;
         }
-        let taken = |company| {
-            let claimed = state.today.by_company.get(&company).filter(|_| is_today);
-            let queued = queued_by_company.get(&company);
-            claimed.copied().unwrap_or(0) + queued.copied().unwrap_or(0)
-        };
-        let claimed = if is_today { state.today.claimed.len() } else { 0 };
-        let spent = u32::try_from(claimed + queued.len()).unwrap_or(u32::MAX);
+        let mut rounds = Vec::with_capacity(asked.len());
+        for due in asked {
+            rounds.push(Seen {
+                due,
+                done: self.done(due.tag, due.due),
+                exclusions: self.exclusions(due.kind, &due.targets, day)?,
+                closed: self.closed_on(day, &due.targets)?,
+                audience_left: self.audience_left(due.tag, &already),
+            });
+        }
+        Ok(Sight { day, open, already, taken, rounds })
+    }
+
+    fn ask(&self, sight: &Sight<'_>, large: &BTreeSet<(Day, TagId)>) -> Plan {
+        let state = self.store.state();
+        let rounds: Vec<Round<'_>> = sight
+            .rounds
+            .iter()
+            .map(|seen| Round {
+                tag: seen.due.tag,
+                kind: seen.due.kind,
+                due: seen.due.due,
+                targets: &seen.due.targets,
+                done: &seen.done,
+                exclusions: seen
+                    .exclusions
+                    .iter()
+                    .map(|(name, who)| (name.as_str(), who))
+                    .collect(),
+                held: state.paused
+                    || state.held.contains(&seen.due.tag)
+                    || large.contains(&(seen.due.due, seen.due.tag)),
+                has_template: self.has_template(seen.due),
+                window_open: sight.open,
+                closed: &seen.closed,
+                audience_left: seen.audience_left,
+            })
+            .collect();
+        let spent = u32::try_from(sight.already.len()).unwrap_or(u32::MAX);
+        let left = |most: Option<u32>| most.map(|most| most.saturating_sub(spent));
         let limits = Limits {
-            day_left: self.config.day_max.map(|max| max.saturating_sub(spent)),
+            day_left: left(self.config.day_max),
+            sender_left: left(self.config.sender_day_max),
             ..self.config.limits
         };
         let book = Book {
             suppressed: &state.suppressed,
             waiting: &state.waiting,
             in_flight: &ledger::in_flight(state),
-            already_today: &already,
+            already_today: &sight.already,
             last: &state.contacts.last,
             last_silent: &state.contacts.last_silent,
             company: &state.contacts.company,
             rank: &state.contacts.rank,
-            company_taken: &taken,
+            company_taken: &|company| sight.taken.get(&company).copied().unwrap_or(0),
             first_given: &|contact, tags| self.first_given(contact, tags),
         };
-        Ok(plan::plan(day, &rounds, &book, &limits))
+        plan::plan(sight.day, &rounds, &book, &limits)
+    }
+
+    /// Who of `within` is where a day is a holiday.
+    ///
+    /// # Errors
+    /// When a view cannot be evaluated.
+    pub fn closed_on(&self, day: Day, within: &ContactSet) -> Result<ContactSet, Failure> {
+        let mut closed = ContactSet::new();
+        for (view, days) in &self.config.closed {
+            if days.contains(&day) {
+                closed.add(&self.view(view, within, day)?);
+            }
+        }
+        Ok(closed)
+    }
+
+    /// The audience of a batch, and what is left of its letters of the day.
+    fn audience_left(&self, tag: TagId, already: &ContactSet) -> Option<(u16, u32)> {
+        let state = self.store.state();
+        let audience = &state.tag(tag)?.batch.as_ref()?.audience;
+        let limits = self.config.audience_day_max.iter().enumerate();
+        let (number, most) = limits
+            .filter(|(_, (of, _))| of == audience)
+            .map(|(at, (_, most))| (at, *most))
+            .next()?;
+        let mut spent = ContactSet::new();
+        for (tag, members) in state.tags.iter().zip(&state.members) {
+            if tag.batch.as_ref().is_some_and(|batch| batch.audience == *audience) {
+                spent.add(&members.and(already));
+            }
+        }
+        let spent = u32::try_from(spent.len()).unwrap_or(u32::MAX);
+        Some((u16::try_from(number).ok()?, most.saturating_sub(spent)))
     }
 
     fn has_template(&self, due: &Due) -> bool {
@@ -396,7 +472,22 @@ impl Keeper {
     }
 }
 
-/// Whether a reason may pass while the day lasts.
-fn revisable(reason: &Reason) -> bool {
-    reason.carries()
+/// What the planner is told of a day.
+struct Sight<'a> {
+    day: Day,
+    open: bool,
+    /// Claimed today, or queued.
+    already: ContactSet,
+    /// The same by company, in units of the cap.
+    taken: HashMap<CompanyNo, u32>,
+    rounds: Vec<Seen<'a>>,
+}
+
+/// What the planner is told of a round.
+struct Seen<'a> {
+    due: &'a Due,
+    done: ContactSet,
+    exclusions: Vec<(String, ContactSet)>,
+    closed: ContactSet,
+    audience_left: Option<(u16, u32)>,
 }

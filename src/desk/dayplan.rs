@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use crate::book::contact::{ContactId, Day};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
-use crate::cadence::plan::{Plan, Reason};
+use crate::cadence::plan::Plan;
+use crate::cadence::reason::Reason;
 use crate::feedback::entry::RoundRecord;
 
 /// The plan of the day in work.
@@ -121,6 +122,12 @@ impl DayPlan {
         if let Some(place) = place.filter(|_| self.queued.contains(contact)) {
             self.queue.push_front((contact, place));
         }
+    }
+
+    /// One of its rounds.
+    #[must_use]
+    pub fn round(&self, tag: TagId, due: Day) -> Option<&RoundPlan> {
+        self.rounds.iter().find(|round| round.tag == tag && round.due == due)
     }
 
     /// A contact's letter was claimed.

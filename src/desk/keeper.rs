@@ -19,11 +19,11 @@ use crate::feedback::entry::What;
 use crate::feedback::open::OpenRules;
 use crate::letter::template::Template;
 use crate::letter::token::Keys;
-use crate::sources::ConfigError;
+use crate::meaning::ConfigError;
 use crate::store::db::{Opening, Store};
 use crate::store::facts::ClockKind;
 use crate::store::ledger;
-use crate::store::site::StoreError;
+use crate::store::site::{self, StoreError};
 
 /// Holds everything there is to hold.
 pub struct Keeper {
@@ -283,39 +283,36 @@ pub fn init(dir: &Path, now: Moment) -> Result<(), Failure> {
             Failure::usage(74, "the system gives no random numbers", "check /dev/urandom")
         })?;
     }
-    Store::init(dir, now, id)?;
     let path = dir.join("token-keys");
     let text = format!("1 {}\n", data_encoding::HEXLOWER.encode(&key));
-    write_secret(&path, &text).map_err(|error| file_failure(&path, &error))
+    let furnish = || write_secret(&path, &text).map_err(|error| site::at(&path, error));
+    Ok(Store::init(dir, now, id, furnish)?)
 }
 
 fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::File::options();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
-}
-
-fn file_failure(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::usage(
-        74,
-        format!("{}: {error}", path.display()),
-        "check permissions, free space and the disk itself",
-    )
 }
 
 /// The store's token keys: a line each, `ID HEX`, oldest first; the last one signs.
 fn read_keys(dir: &Path) -> Result<Keys, Failure> {
     let path = dir.join("token-keys");
-    let text = std::fs::read_to_string(&path).map_err(|error| file_failure(&path, &error))?;
     let wrong = |why: &str| {
         Failure::usage(
             78,
             format!("{}: {why}", path.display()),
             "restore the file from a backup: without it old letters' links no longer work",
         )
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(wrong("is missing"));
+        }
+        read => read.map_err(|error| site::at(&path, error))?,
     };
     let mut keys = Vec::new();
     for line in text.lines() {

@@ -6,7 +6,7 @@ use chrono::TimeZone;
 
 use crate::book::contact::{Contact, ContactId, Moment};
 use crate::book::tag::BatchTag;
-use crate::cadence::plan::Reason;
+use crate::cadence::reason::Reason;
 use crate::control::Failure;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{Cause, LetterId, Target, Via, What};
@@ -217,7 +217,8 @@ impl Keeper {
             day: self.day_of(now),
             limits: &self.config.limits,
             excluded: self.excluded(batch.kind, letter.contact, self.day_of(now))?,
-            open: self.is_open(now),
+            open: self.is_open(now) && !self.is_closed_for(letter.contact, now)?,
+            held: self.store.state().held.contains(&letter.tag),
             template,
             rehearsal: self.rehearsal,
         };
@@ -235,6 +236,11 @@ impl Keeper {
                 Ok(Err(refusal.text()))
             }
         }
+    }
+
+    fn is_closed_for(&self, contact: ContactId, now: Moment) -> Result<bool, Failure> {
+        let only = std::iter::once(contact).collect();
+        Ok(!self.closed_on(self.day_of(now), &only)?.is_empty())
     }
 
     fn keep_template(&mut self, hash: u64, now: Moment) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::book::address::Address;
-use crate::book::contact::{Card, CompanyNo, ContactId, Kind, Moment};
+use crate::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
 use crate::book::domain;
 use crate::book::tag::TagId;
 use crate::control::Failure;
@@ -253,6 +253,78 @@ impl Keeper {
             self.stale = true;
         }
         Ok(json!({ "paused": stop }))
+    }
+}
+
+impl Keeper {
+    /// Stops a batch until it is released; says how long that may last.
+    ///
+    /// # Errors
+    /// When it is no batch tag of a declared audience.
+    pub fn hold(
+        &mut self,
+        batch: &str,
+        reason: &str,
+        who: &str,
+        now: Moment,
+    ) -> Result<Value, Failure> {
+        let tag = self.batch(batch, now)?;
+        let (by, reason) = (By::Person(who.to_owned()), reason.to_owned());
+        self.store.record(now, What::BatchHeld { tag, by, reason })?;
+        self.stale = true;
+        let days = self.config.carry_days_max;
+        Ok(json!({
+            "held": self.tag_name(tag),
+            "note": format!("its letters are carried for {days} days; held longer, they wait for \
+                             their next round"),
+        }))
+    }
+
+    /// Lets a batch go on.
+    ///
+    /// # Errors
+    /// When it is no batch, or not held.
+    pub fn release(&mut self, batch: &str, who: &str, now: Moment) -> Result<Value, Failure> {
+        let tag = self.batch(batch, now)?;
+        if !self.store.state().held.contains(&tag) {
+            return Err(Failure::usage(66, format!("{batch} is not held"), "see `plan`"));
+        }
+        self.store.record(now, What::BatchReleased { tag, by: By::Person(who.to_owned()) })?;
+        self.stale = true;
+        Ok(json!({ "released": self.tag_name(tag) }))
+    }
+
+    /// Lets a large round go out.
+    ///
+    /// # Errors
+    /// When it is no batch, or does not fall due on that day.
+    pub fn approve(
+        &mut self,
+        batch: &str,
+        due: Day,
+        who: &str,
+        now: Moment,
+    ) -> Result<Value, Failure> {
+        let tag = self.batch(batch, now)?;
+        let calendar = self.config.cadence.due(due);
+        let state = self.store.state();
+        let parts = state.tag(tag).and_then(|tag| tag.batch.as_ref());
+        if parts.is_none_or(|batch| !calendar.contains(&(batch.kind, batch.no))) {
+            let fix = "name the day it falls due with --date; `plan --date D` lists what is due";
+            return Err(Failure::usage(66, format!("{batch} does not fall due on {due}"), fix));
+        }
+        self.store.record(now, What::RoundApproved { tag, due, by: By::Person(who.to_owned()) })?;
+        self.stale = true;
+        Ok(json!({ "approved": self.tag_name(tag), "date": due.to_string() }))
+    }
+
+    fn batch(&mut self, typed: &str, now: Moment) -> Result<TagId, Failure> {
+        let tag = self.tag(typed, now)?;
+        if self.store.state().tag(tag).is_none_or(|tag| tag.batch.is_none()) {
+            let fix = "name a batch, as 英语-工程设备经销商-营销05";
+            return Err(Failure::usage(65, format!("{typed} is no batch"), fix));
+        }
+        Ok(tag)
     }
 }
 

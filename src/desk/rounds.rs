@@ -179,8 +179,8 @@ impl Keeper {
             Err(failure) => return Err(failure),
         };
         let timeline = self.store.timeline(id)?;
-        if let Some((fate, detail)) = self.fate(&timeline, day) {
-            return Ok(answer(typed, day, "mailed", Some(&fate), detail));
+        if let Some((outcome, fate, detail)) = self.fate(&timeline, day) {
+            return Ok(answer(typed, day, outcome, Some(&fate), detail));
         }
         let rounds = self.rounds_of(day, now)?;
         let hers: Vec<(&Shown, &str)> =
@@ -211,24 +211,33 @@ impl Keeper {
         batch.is_none_or(|batch| batch.kind == SeriesKind::Marketing)
     }
 
-    /// What became of the letter that was claimed for a day.
-    fn fate(&self, timeline: &[Entry], day: Day) -> Option<(String, String)> {
+    /// What became of the letter that was claimed for a day, before it was claimed again.
+    fn fate(&self, timeline: &[Entry], day: Day) -> Option<(&'static str, String, String)> {
         let claims = timeline.iter().enumerate().filter_map(|(at, entry)| match &entry.what {
             What::Claimed { letter, day: claimed, .. } if *claimed == day => Some((at, *letter)),
             _ => None,
         });
         let (at, letter) = claims.max_by_key(|(at, _)| *at)?;
-        let end = timeline.iter().skip(at + 1).find_map(|entry| match &entry.what {
-            What::Accepted { letter: of, reply } if *of == letter => Some(("accepted", reply)),
-            What::Deferred { letter: of, reply, .. } if *of == letter => Some(("deferred", reply)),
-            What::Refused { letter: of, reply, .. } if *of == letter => Some(("refused", reply)),
-            What::Unknown { letter: of, why } if *of == letter => Some(("unknown", why)),
-            _ => None,
+        let again = |entry: &&Entry| matches!(&entry.what, What::Claimed { letter: of, .. } if *of == letter);
+        let after = timeline.iter().skip(at + 1).take_while(|entry| !again(entry));
+        let end = after.filter_map(|entry| {
+            let (of, end) = match &entry.what {
+                What::Accepted { letter, reply } => {
+                    (letter, ("mailed", "accepted", reply.as_str()))
+                }
+                What::Deferred { letter, reply, .. } => (letter, ("mailed", "deferred", &**reply)),
+                What::Refused { letter, reply, .. } => (letter, ("mailed", "refused", &**reply)),
+                What::Unknown { letter, why } => (letter, ("mailed", "unknown", &**why)),
+                What::Withdrawn { letter, reason } => (letter, ("skip", &**reason, "withdrawn")),
+                What::Expired { letter } => (letter, ("skip", "expired", "too old to try again")),
+                _ => return None,
+            };
+            (*of == letter).then_some(end)
         });
         let batch = self.tag_name(letter.tag);
-        Some(match end {
-            Some((kind, words)) => (kind.to_owned(), format!("{batch}: {words}")),
-            None => ("in-flight".to_owned(), batch),
+        Some(match end.last() {
+            Some((outcome, why, words)) => (outcome, why.to_owned(), format!("{batch}: {words}")),
+            None => ("mailed", "in-flight".to_owned(), batch),
         })
     }
 

@@ -77,6 +77,19 @@ impl<'a> World<'a> {
         world
     }
 
+    /// A past day that was never lived through: today's book, without the letters that came after.
+    #[must_use]
+    pub fn past(keeper: &'a Keeper, day: Day) -> Self {
+        let mut world = Self::new(keeper, day, Shares::default());
+        world.carried.clear();
+        for last in world.last.iter_mut().chain(&mut world.last_silent) {
+            if *last > day.0 {
+                *last = 0;
+            }
+        }
+        world
+    }
+
     /// The day that is planned next.
     #[must_use]
     pub fn day(&self) -> Day {
@@ -125,21 +138,29 @@ impl<'a> World<'a> {
         let exclusions =
             rounds.iter().map(|due| self.exclusions(due)).collect::<Result<Vec<_>, Failure>>()?;
         let done: Vec<ContactSet> = rounds.iter().map(|due| self.done(due)).collect();
+        let closed = rounds
+            .iter()
+            .map(|due| self.keeper.closed_on(self.day, &due.targets))
+            .collect::<Result<Vec<_>, Failure>>()?;
         let open = self.keeper.opens_on(self.day);
+        let state = self.keeper.store.state();
         let asked: Vec<Round<'_>> = rounds
             .iter()
             .zip(&exclusions)
             .zip(&done)
-            .map(|((due, exclusions), done)| Round {
+            .zip(&closed)
+            .map(|(((due, exclusions), done), closed)| Round {
                 tag: due.tag,
                 kind: due.kind,
                 due: due.due,
                 targets: &due.targets,
                 done,
                 exclusions: exclusions.iter().map(|(name, who)| (name.as_str(), who)).collect(),
-                held: self.keeper.store.state().paused,
+                held: state.paused || state.held.contains(&due.tag),
                 has_template: self.has_template(due),
                 window_open: open,
+                closed,
+                audience_left: self.audience_left(due.tag),
             })
             .collect();
         Ok(self.ask(&asked))
@@ -160,6 +181,7 @@ impl<'a> World<'a> {
         let config = &self.keeper.config;
         let limits = Limits {
             day_left: config.day_max.map(|max| max.saturating_sub(spent)),
+            sender_left: config.sender_day_max.map(|max| max.saturating_sub(spent)),
             ..config.limits
         };
         let book = Book {
@@ -225,6 +247,14 @@ impl<'a> World<'a> {
             let templates = &self.keeper.config.templates;
             templates.pick(&batch.audience, batch.kind, ContactId(0), due.due).is_some()
         })
+    }
+
+    /// A whole day's letters of the audience: today's own are counted by the keeper.
+    fn audience_left(&self, tag: TagId) -> Option<(u16, u32)> {
+        let audience = &self.tags.get(usize::from(tag.0))?.batch.as_ref()?.audience;
+        let mut limits = self.keeper.config.audience_day_max.iter().enumerate();
+        let (number, (_, most)) = limits.find(|(_, (of, _))| of == audience)?;
+        Some((u16::try_from(number).ok()?, *most))
     }
 
     fn kind(&self, tag: TagId) -> Option<SeriesKind> {

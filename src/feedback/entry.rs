@@ -370,6 +370,31 @@ pub enum What {
         /// By whom.
         by: By,
     },
+    /// A batch was stopped until it is released.
+    BatchHeld {
+        /// Which.
+        tag: TagId,
+        /// By whom.
+        by: By,
+        /// Why.
+        reason: String,
+    },
+    /// A batch may go on.
+    BatchReleased {
+        /// Which.
+        tag: TagId,
+        /// By whom.
+        by: By,
+    },
+    /// A round above `approve_above` may go out.
+    RoundApproved {
+        /// Which batch.
+        tag: TagId,
+        /// The day it falls due.
+        due: Day,
+        /// By whom.
+        by: By,
+    },
     /// A person's note on a contact.
     Noted {
         /// Which contact.
@@ -448,6 +473,9 @@ impl What {
             | Self::TemplateKept { .. }
             | Self::Paused { .. }
             | Self::Resumed { .. }
+            | Self::BatchHeld { .. }
+            | Self::BatchReleased { .. }
+            | Self::RoundApproved { .. }
             | Self::Suppressed { target: Target::Domain(_), .. }
             | Self::Unsuppressed { target: Target::Domain(_), .. } => None,
         }

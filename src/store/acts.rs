@@ -11,12 +11,11 @@ use crate::book::set::ContactSet;
 use crate::book::view::COUNT_DAYS_MAX;
 
 /// The columns of all contacts and the sets of the last days.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Acts {
     lasts: [Vec<u16>; 4],
     counts: [Vec<u8>; 4],
     days: BTreeMap<(Day, Act), ContactSet>,
-    gone: Vec<(Day, Act, usize)>,
 }
 
 /// A contact's row: last days of open, click, reply and touch; numbers of letters, opens, clicks
@@ -43,6 +42,11 @@ fn count_at(act: Act) -> Option<usize> {
         Act::Reply => Some(3),
         Act::Touch => None,
     }
+}
+
+/// The first day that a count can reach back to.
+fn oldest(today: Day) -> (Day, Act) {
+    (today.plus(-i32::from(COUNT_DAYS_MAX)), Act::Letter)
 }
 
 impl Acts {
@@ -95,16 +99,13 @@ impl Acts {
 
     /// Forgets who did what on days that no count reaches back to.
     pub fn forget_before(&mut self, today: Day) {
-        let oldest = today.plus(-i32::from(COUNT_DAYS_MAX));
-        let kept = self.days.split_off(&(oldest, Act::Letter));
-        let gone = std::mem::replace(&mut self.days, kept);
-        self.gone = gone.iter().map(|((day, act), set)| (*day, *act, set.bytes())).collect();
+        self.days = self.days.split_off(&oldest(today));
     }
 
-    /// What [`Self::forget_before`] forgot last: days, acts, and bytes of their sets.
-    #[must_use]
-    pub fn gone(&self) -> &[(Day, Act, usize)] {
-        &self.gone
+    /// What [`Self::forget_before`] would forget: days, acts, and bytes of their sets.
+    pub fn forgotten_on(&self, today: Day) -> impl Iterator<Item = (Day, Act, usize)> + '_ {
+        let old = self.days.range(..oldest(today));
+        old.map(|((day, act), set)| (*day, *act, set.bytes()))
     }
 
     /// A contact's row, to be written.

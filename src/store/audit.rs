@@ -193,9 +193,8 @@ impl Judge {
             What::Accepted { letter, .. } => self.settle(*letter, End::Accepted),
             What::Refused { letter, .. } => self.settle(*letter, End::Refused),
             What::Unknown { letter, .. } => self.settle(*letter, End::Unknown),
-            What::Withdrawn { letter, .. } | What::Expired { letter } => {
-                self.settle(*letter, End::GivenUp);
-            }
+            What::Withdrawn { letter, .. } => self.withdraw(*letter),
+            What::Expired { letter } => self.settle(*letter, End::GivenUp),
             What::Deferred { letter, .. } => self.defer(*letter),
             _ => {}
         }
@@ -363,6 +362,19 @@ impl Judge {
             if marketing {
                 person.silent = person.silent.max(day);
             }
+        }
+    }
+
+    /// A planned letter may be withdrawn before any claim, but not after its end.
+    fn withdraw(&mut self, letter: LetterId) {
+        let under_way = self.living.get(&letter.contact).is_some_and(|one| one.letter == letter);
+        let person = self.person(letter.contact);
+        let ended =
+            person.end != End::Never && (person.tag, person.due) == (letter.tag, letter.due);
+        if under_way || ended {
+            self.settle(letter, End::GivenUp);
+        } else {
+            (person.tag, person.due, person.end) = (letter.tag, letter.due, End::GivenUp);
         }
     }
 

@@ -37,6 +37,13 @@ struct Numbered {
     index: HashTable<u32>,
 }
 
+/// The index follows from the hashes.
+impl PartialEq for Numbered {
+    fn eq(&self, other: &Self) -> bool {
+        self.hashes == other.hashes
+    }
+}
+
 impl Numbered {
     fn find(&self, hash: Hash96) -> Option<u32> {
         let is = |n: &u32| self.hashes.get(*n as usize) == Some(&hash);
@@ -78,7 +85,7 @@ pub struct ContactRow {
 }
 
 /// The columns of all contacts.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Contacts {
     keys: Numbered,
     /// Company number by contact.
@@ -206,7 +213,7 @@ pub struct CompanyRow {
 }
 
 /// The columns of all companies.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Companies {
     keys: Numbered,
     ranks: Vec<[u32; 2]>,

@@ -4,13 +4,12 @@
 //! [`Store::commit`] makes everything recorded since the last commit durable with one write and one
 //! sync. Only then may anybody be answered.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::book::address::Address;
 use crate::book::contact::{Card, CompanyNo, Contact, ContactId, Day, Moment};
 use crate::book::leaf::Leaf;
 use crate::book::set::ContactSet;
@@ -22,6 +21,7 @@ use crate::store::pages::{Pages, PagesError};
 use crate::store::record::{self, Field};
 use crate::store::site::{self, StoreError};
 use crate::store::state::{State, stored_key};
+use crate::store::watch::Watch;
 
 /// sled's own cache; the pages that are asked for again and again are few.
 const SLED_CACHE_BYTES: u64 = 16 << 20;
@@ -43,14 +43,6 @@ pub struct Opening {
     pub replayed: u64,
 }
 
-/// One leaf and who matches it.
-#[derive(Debug)]
-struct Watched {
-    hash: u64,
-    leaf: Leaf,
-    set: ContactSet,
-}
-
 /// An open store.
 #[derive(Debug)]
 pub struct Store {
@@ -59,25 +51,33 @@ pub struct Store {
     pages: Pages,
     state: State,
     fresh: Fresh,
-    watched: Vec<Watched>,
+    watched: Watch,
     cache: RefCell<HashMap<u32, Arc<Vec<Entry>>>>,
     dirty: bool,
+    /// What failed: from then on nothing is taken and nothing is committed.
+    failed: OnceCell<String>,
     _lock: File,
 }
 
 impl Store {
-    /// Makes a new, empty store.
+    /// Makes a new, empty store, and has it furnished with what else belongs to one. It counts as
+    /// made from its identity on, which comes last: killed before, it can be made again.
     ///
     /// # Errors
     /// When there is one already, or the directory cannot be written.
-    pub fn init(dir: &Path, now: Moment, id: [u8; 16]) -> Result<(), StoreError> {
-        if site::is_taken(dir) {
-            return Err(StoreError::Exists(dir.to_owned()));
-        }
+    pub fn init(
+        dir: &Path,
+        now: Moment,
+        id: [u8; 16],
+        furnish: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         fs::create_dir_all(dir).map_err(|error| site::at(dir, error))?;
+        let _lock = site::lock(dir)?;
+        site::clear_beginnings(dir)?;
         let mut journal = Journal::create(&dir.join("journal"), id)?;
         journal.push(&Entry { at: now, what: What::StoreCreated { store: id } });
         journal.commit()?;
+        furnish()?;
         site::write_identity(dir, id)
     }
 
@@ -96,16 +96,27 @@ impl Store {
         let id = site::identity(dir)?;
         let lock = site::lock(dir)?;
         let mut opening = Opening::default();
-        let (pages, state, watched, applied) = match remember(dir, id, &leaves) {
-            Ok(found) => found,
+        // No memory is touched for a journal that is not there or not ours.
+        Reader::open(&dir.join("journal"))?;
+        let (known, remembered) = match site::condemned(dir) {
+            Some(why) => (0, Err(why)),
+            None => remember(dir, id, &leaves),
+        };
+        let (journal, opened) = Journal::open(&dir.join("journal"), known)?;
+        if journal.store() != id {
+            let why = "names another store than the segments in journal".to_owned();
+            return Err(StoreError::Foreign { path: dir.join("store-id"), why });
+        }
+        opening.torn = opened.torn;
+        let Remembered { pages, state, watched, applied } = match remembered {
+            Ok(remembered) => remembered,
             Err(why) => {
-                opening.rebuilt = Some(why.to_string());
+                opening.rebuilt = Some(why);
                 site::set_aside(dir)?;
-                remember(dir, id, &leaves)?
+                let pages = Pages::open(&dir.join("sled"), id, SLED_CACHE_BYTES)?;
+                Remembered::nothing(pages)
             }
         };
-        let (journal, opened) = Journal::open(&dir.join("journal"), applied)?;
-        opening.torn = opened.torn;
         let mut store = Self {
             dir: dir.to_owned(),
             journal,
@@ -115,6 +126,7 @@ impl Store {
             watched,
             cache: RefCell::default(),
             dirty: false,
+            failed: OnceCell::new(),
             _lock: lock,
         };
         for found in Reader::open(&dir.join("journal"))?.read_from(applied + 1)? {
@@ -147,11 +159,41 @@ impl Store {
     /// # Errors
     /// When a page that must be completed cannot be read.
     pub fn record(&mut self, at: Moment, what: What) -> Result<u64, StoreError> {
+        self.is_sound()?;
         let entry = Entry { at, what };
         let seq = self.journal.push(&entry);
         self.dirty = true;
-        self.fold(seq, &entry)?;
+        let folded = self.fold(seq, &entry);
+        self.noted(folded)?;
         Ok(seq)
+    }
+
+    /// # Errors
+    /// What failed before.
+    fn is_sound(&self) -> Result<(), StoreError> {
+        let failed = |why: &String| StoreError::Failed { dir: self.dir.clone(), why: why.clone() };
+        self.failed.get().map_or(Ok(()), |why| Err(failed(why)))
+    }
+
+    /// Notes a failure: what is in memory is no longer what the journal says, or not to be read.
+    fn noted<T>(&self, result: Result<T, impl Into<StoreError>>) -> Result<T, StoreError> {
+        result.map_err(|error| {
+            let error = error.into();
+            if let StoreError::Pages(why) = &error
+                && why.is_damage()
+            {
+                site::condemn(&self.dir, why);
+            }
+            // Only the first failure says why.
+            let _ = self.failed.set(error.to_string());
+            error
+        })
+    }
+
+    /// Whether the memory was found damaged while it was used: opened again, it is rebuilt.
+    #[must_use]
+    pub fn is_condemned(&self) -> bool {
+        self.failed.get().is_some() && site::condemned(&self.dir).is_some()
     }
 
     /// Makes everything recorded durable. After an error the store must not be used any more.
@@ -159,10 +201,13 @@ impl Store {
     /// # Errors
     /// When the disk does not take it.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        if !std::mem::take(&mut self.dirty) {
+        self.is_sound()?;
+        if !self.dirty {
             return Ok(());
         }
-        let seq = self.journal.commit()?;
+        let committed = self.journal.commit();
+        let seq = self.noted(committed)?;
+        self.dirty = false;
         if self.is_full() { self.settle_to(seq) } else { Ok(()) }
     }
 
@@ -176,7 +221,7 @@ impl Store {
             let seq = self.journal.last();
             self.settle_to(seq)?;
         }
-        Ok(self.pages.flush()?)
+        self.noted(self.pages.flush())
     }
 
     fn is_full(&self) -> bool {
@@ -184,13 +229,9 @@ impl Store {
     }
 
     fn settle_to(&mut self, seq: u64) -> Result<(), StoreError> {
-        let sets: Vec<(u64, ContactSet)> =
-            self.watched.iter().map(|watched| (watched.hash, watched.set.clone())).collect();
-        let mut changes = self.fresh.changes(seq, &self.state, &sets);
-        let mut hashes = Vec::new();
-        self.watched.iter().map(|watched| watched.hash).collect::<Vec<_>>().put(&mut hashes);
-        changes.put(b"L", &hashes);
-        self.pages.write(changes, seq)?;
+        let mut changes = self.fresh.changes(seq, &self.state, &self.watched.sets());
+        changes.put(b"L", &self.watched.hashes());
+        self.noted(self.pages.write(changes, seq))?;
         let touched = std::mem::take(&mut self.fresh);
         let mut cache = self.cache.borrow_mut();
         for page in touched.contacts.keys() {
@@ -200,36 +241,25 @@ impl Store {
     }
 
     fn fold(&mut self, seq: u64, entry: &Entry) -> Result<(), StoreError> {
+        self.fresh.foresee(entry, &self.state);
         self.state.apply(entry);
-        self.fresh.note(seq, entry, &self.state, &self.pages)?;
+        self.fresh.note(seq, entry, &self.pages)?;
         match &entry.what {
             What::Imported { contact, address, card, .. } => {
-                self.judge(*contact, &stored_key(address), card, false);
+                self.judge(*contact, &stored_key(address), card);
             }
-            What::Updated { contact, card, .. }
-                if self.watched.iter().any(|watched| watched.leaf.reads_card()) =>
-            {
+            What::Updated { contact, card, .. } if self.watched.reads_cards() => {
                 let Some(held) = self.contact(*contact)? else { return Ok(()) };
-                self.judge(*contact, &held.address.key(), card, true);
+                self.judge(*contact, &held.address.key(), card);
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Puts a contact into the sets of the leaves it matches, and out of the others.
-    fn judge(&mut self, contact: ContactId, key: &str, card: &Card, only_cards: bool) {
-        for (number, watched) in self.watched.iter_mut().enumerate() {
-            if only_cards && !watched.leaf.reads_card() {
-                continue;
-            }
-            let changed = match watched.leaf.matches(key, card) {
-                true => watched.set.insert(contact),
-                false => watched.set.remove(contact),
-            };
-            if changed {
-                self.fresh.leaves.insert((number, contact.0 / SET_CHUNK));
-            }
+    fn judge(&mut self, contact: ContactId, key: &str, card: &Card) {
+        for number in self.watched.judge(contact, key, card) {
+            self.fresh.leaves.insert((number, contact.0 / SET_CHUNK));
         }
     }
 
@@ -259,25 +289,10 @@ impl Store {
     /// # Errors
     /// When the book cannot be read.
     pub fn watch(&mut self, leaves: Vec<Leaf>) -> Result<(), StoreError> {
-        let mut old = std::mem::take(&mut self.watched);
-        let mut unknown = Vec::new();
-        for leaf in leaves {
-            let hash = hash_of(&leaf);
-            if let Some(at) = old.iter().position(|watched| watched.hash == hash) {
-                self.watched.push(old.swap_remove(at));
-            } else {
-                unknown.push((self.watched.len(), leaf.clone()));
-                self.watched.push(Watched { hash, leaf, set: ContactSet::new() });
-            }
-        }
-        if unknown.is_empty() && old.is_empty() {
+        // Searched before anything changes: a leaf without its set would exclude nobody.
+        let found = self.search(&self.watched.unknown(&leaves))?;
+        if !self.watched.replace(leaves, found) {
             return Ok(());
-        }
-        let (places, leaves): (Vec<usize>, Vec<Leaf>) = unknown.into_iter().unzip();
-        for (at, set) in places.into_iter().zip(self.search(&leaves)?) {
-            if let Some(new) = self.watched.get_mut(at) {
-                new.set = set;
-            }
         }
         let chunks = self.state.contacts.len().div_ceil(SET_CHUNK);
         for number in 0..self.watched.len() {
@@ -290,7 +305,7 @@ impl Store {
     /// Who matches a leaf, by its key.
     #[must_use]
     pub fn leaf(&self, key: &str) -> Option<&ContactSet> {
-        self.watched.iter().find(|watched| watched.leaf.key() == key).map(|watched| &watched.set)
+        self.watched.leaf(key)
     }
 
     /// One contact.
@@ -300,7 +315,7 @@ impl Store {
     pub fn contact(&self, id: ContactId) -> Result<Option<Contact>, StoreError> {
         let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
         let page = self.page(id.0 / CONTACTS_PER_PAGE)?;
-        Ok(page.get(slot).and_then(as_contact))
+        Ok(page.get(slot).and_then(load::contact))
     }
 
     /// A company's key.
@@ -313,7 +328,8 @@ impl Store {
         if let Some(names) = self.fresh.names.get(&page) {
             return Ok(names.get(slot).cloned().unwrap_or_default());
         }
-        Ok(fresh::read_names(page, &self.pages)?.into_iter().nth(slot).unwrap_or_default())
+        let names = self.noted(fresh::read_names(page, &self.pages))?;
+        Ok(names.into_iter().nth(slot).unwrap_or_default())
     }
 
     /// Calls `each` with every contact and its address, in id order.
@@ -335,7 +351,7 @@ impl Store {
         for page in 0..self.state.contacts.len().div_ceil(CONTACTS_PER_PAGE) {
             let entries = match self.fresh.contacts.get(&page) {
                 Some(entries) => entries,
-                None => &fresh::read_contacts(page, &self.pages)?,
+                None => &self.noted(fresh::read_contacts(page, &self.pages))?,
             };
             for entry in entries {
                 if let What::Imported { contact, address, card, .. } = &entry.what {
@@ -354,11 +370,12 @@ impl Store {
         let page = id.0 / EVENTS_PAGE;
         let mut events: Vec<(u64, Entry)> = Vec::new();
         let mut take = |bytes: &[u8]| {
-            let found = decode_events(bytes, |whose| whose == Some(id));
+            let found = load::events(bytes, |whose| whose == Some(id));
             events.extend(found.ok_or_else(|| PagesError::Damaged(format!("events {page}")))?);
             Ok::<(), PagesError>(())
         };
-        self.pages.scan(&fresh::name(b'e', page), 15, |_, bytes| take(&bytes))?;
+        let kept = self.pages.scan(&fresh::name(b'e', page), 15, |_, bytes| take(&bytes));
+        self.noted(kept)?;
         for (_, bytes) in self.fresh.events.range((page, 0)..=(page, u16::MAX)) {
             take(bytes)?;
         }
@@ -382,7 +399,7 @@ impl Store {
         for page in 0..self.state.contacts.len().div_ceil(EVENTS_PAGE) {
             for day in first..=last {
                 let mut take = |bytes: &[u8]| {
-                    let events = decode_events(bytes, |_| true);
+                    let events = load::events(bytes, |_| true);
                     found.extend(events.ok_or_else(|| PagesError::Damaged("events".to_owned()))?);
                     Ok::<(), PagesError>(())
                 };
@@ -406,12 +423,12 @@ impl Store {
     pub fn closed_day(&self, day: Day) -> Result<Option<Vec<RoundRecord>>, StoreError> {
         let bytes = match self.fresh.days.get(&day) {
             Some(bytes) => Some(bytes.clone()),
-            None => self.pages.get(&fresh::day_name(day))?,
+            None => self.noted(self.pages.get(&fresh::day_name(day)))?,
         };
         let Some(bytes) = bytes else { return Ok(None) };
         match record::decode(&mut bytes.as_slice()) {
             Ok(Entry { what: What::DayClosed { rounds, .. }, .. }) => Ok(Some(rounds)),
-            _ => Err(PagesError::Damaged(format!("day {day}")).into()),
+            _ => self.noted(Err(PagesError::Damaged(format!("day {day}")))),
         }
     }
 
@@ -426,67 +443,43 @@ impl Store {
         if cache.len() >= CACHED_PAGES_MAX {
             cache.clear();
         }
-        let entries = Arc::new(fresh::read_contacts(page, &self.pages)?);
+        let entries = Arc::new(self.noted(fresh::read_contacts(page, &self.pages))?);
         cache.insert(page, Arc::clone(&entries));
         Ok(entries)
     }
 }
 
-fn decode_events(
-    mut bytes: &[u8],
-    wanted: impl Fn(Option<ContactId>) -> bool,
-) -> Option<Vec<(u64, Entry)>> {
-    let mut found = Vec::new();
-    while !bytes.is_empty() {
-        let seq = u64::get(&mut bytes).ok()?;
-        let entry = record::decode(&mut bytes).ok()?;
-        if wanted(entry.what.contact()) {
-            found.push((seq, entry));
+/// The memory, and what is loaded from it.
+struct Remembered {
+    pages: Pages,
+    state: State,
+    watched: Watch,
+    applied: u64,
+}
+
+impl Remembered {
+    fn nothing(pages: Pages) -> Self {
+        Self { pages, state: State::default(), watched: Watch::default(), applied: 0 }
+    }
+}
+
+/// Opens the memory and loads what it holds, or says why it must be rebuilt; and up to which entry
+/// it knows the journal as committed, damaged or not.
+fn remember(dir: &Path, id: [u8; 16], leaves: &[Leaf]) -> (u64, Result<Remembered, String>) {
+    let opened = Pages::open(&dir.join("sled"), id, SLED_CACHE_BYTES)
+        .and_then(|pages| Ok((pages.applied()?, pages)));
+    match opened {
+        Err(why) => (0, Err(why.to_string())),
+        Ok((0, pages)) => (0, Ok(Remembered::nothing(pages))),
+        Ok((applied, pages)) => {
+            let loaded = recall(pages, applied, leaves).map_err(|why| why.to_string());
+            (applied, loaded)
         }
     }
-    Some(found)
 }
 
-fn as_contact(entry: &Entry) -> Option<Contact> {
-    let What::Imported { contact, address, company, kind, rank, import, card, .. } = &entry.what
-    else {
-        return None;
-    };
-    Some(Contact {
-        id: *contact,
-        address: Address::stored(address)?,
-        company: *company,
-        kind: *kind,
-        rank: *rank,
-        created: entry.at,
-        import: *import,
-        card: card.clone(),
-    })
-}
-
-type Remembered = (Pages, State, Vec<Watched>, u64);
-
-/// Opens the memory and loads what it holds; an empty one holds nothing up to sequence 0.
-fn remember(dir: &Path, id: [u8; 16], leaves: &[Leaf]) -> Result<Remembered, PagesError> {
-    let pages = Pages::open(&dir.join("sled"), id, SLED_CACHE_BYTES)?;
-    let applied = pages.applied()?;
-    if applied == 0 {
-        return Ok((pages, State::default(), Vec::new(), 0));
-    }
+fn recall(pages: Pages, applied: u64, leaves: &[Leaf]) -> Result<Remembered, PagesError> {
     let state = load::load(&pages)?;
-    let kept = pages.get(b"L")?.unwrap_or_default();
-    let kept = Vec::<u64>::get(&mut kept.as_slice()).unwrap_or_default();
-    let mut watched = Vec::new();
-    for leaf in leaves {
-        let hash = hash_of(leaf);
-        if kept.contains(&hash) {
-            let set = load::leaf(&pages, hash)?;
-            watched.push(Watched { hash, leaf: leaf.clone(), set });
-        }
-    }
-    Ok((pages, state, watched, applied))
-}
-
-fn hash_of(leaf: &Leaf) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(leaf.key().as_bytes())
+    let watched = Watch::recall(&pages, leaves)?;
+    Ok(Remembered { pages, state, watched, applied })
 }

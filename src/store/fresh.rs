@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::book::contact::{Act, CompanyNo, ContactId, Day, Moment};
 use crate::book::set::ContactSet;
-use crate::book::tag::{SeriesKind, TagId};
+use crate::book::tag::TagId;
 use crate::feedback::entry::{Entry, LetterId, Target, What};
 use crate::store::pages::{Changes, Pages, PagesError};
 use crate::store::record::{self, Field};
@@ -27,6 +27,8 @@ pub const ROWS_PER_CHUNK: u32 = 160;
 pub const LASTS_PER_CHUNK: u32 = 240;
 /// Company rows in one chunk (20 bytes each).
 pub const FIRMS_PER_CHUNK: u32 = 180;
+/// What a contact held in memory is counted as.
+const CONTACT_BYTES: usize = 200;
 /// Ids in one chunk of a set: at most 4 KiB of bits.
 pub const SET_CHUNK: u32 = 30_000;
 
@@ -68,17 +70,41 @@ pub struct Fresh {
 }
 
 impl Fresh {
+    /// Notes what an entry is about to change and does not name, before the state folds it
+    /// in.
+    pub fn foresee(&mut self, entry: &Entry, state: &State) {
+        match &entry.what {
+            // Opens that lead to this reading tag settle in the rounds that the contact read.
+            What::Tagged { contact, .. } | What::Imported { contact, .. }
+                if state.is_pending(*contact) =>
+            {
+                let read =
+                    state.rounds.iter().filter(|(_, round)| round.readers.contains(*contact));
+                self.rounds.extend(read.map(|(key, _)| *key));
+            }
+            What::DayOpened { day } => {
+                self.rounds.extend(state.forgotten_on(*day));
+                self.gone.extend(state.acts.forgotten_on(*day));
+            }
+            What::Accepted { letter, .. } | What::Unknown { letter, .. } => {
+                let living = state.living.get(&letter.contact);
+                self.acts.extend(living.map(|living| (living.day, Act::Letter)));
+            }
+            What::Labelled { contact, .. } => {
+                // One more than there are: the label may be a new one.
+                let labels = u16::try_from(state.labels.len()).unwrap_or(u16::MAX - LABELS);
+                let codes = LABELS..=LABELS + labels;
+                self.sets.extend(codes.map(|code| (code, contact.0 / SET_CHUNK)));
+            }
+            _ => (),
+        }
+    }
+
     /// Notes what an entry changes, after the state has folded it in.
     ///
     /// # Errors
     /// When a page that must be completed cannot be read.
-    pub fn note(
-        &mut self,
-        seq: u64,
-        entry: &Entry,
-        state: &State,
-        pages: &Pages,
-    ) -> Result<(), PagesError> {
+    pub fn note(&mut self, seq: u64, entry: &Entry, pages: &Pages) -> Result<(), PagesError> {
         self.entries += 1;
         match &entry.what {
             What::Imported { contact, company, company_key, tags, .. } => {
@@ -99,21 +125,17 @@ impl Fresh {
             What::Tagged { contact, tag, .. } | What::Untagged { contact, tag, .. } => {
                 self.sets.insert((tag.0, contact.0 / SET_CHUNK));
                 self.lasts.insert(contact.0 / LASTS_PER_CHUNK);
-                self.promotions(*contact, *tag, state);
             }
             What::Noted { contact, .. } => {
                 self.lasts.insert(contact.0 / LASTS_PER_CHUNK);
             }
-            What::Labelled { contact, kind, .. } => {
+            What::Labelled { contact, .. } => {
                 self.lasts.insert(contact.0 / LASTS_PER_CHUNK);
-                let same = (LABELS..).zip(&state.labels).filter(|(_, label)| label.kind == *kind);
-                self.sets.extend(same.map(|(code, _)| (code, contact.0 / SET_CHUNK)));
             }
             What::Replied { contact, day, .. } => {
                 self.sets.insert((WAITING, contact.0 / SET_CHUNK));
                 self.acted(Act::Reply, *contact, *day);
             }
-            What::DayOpened { .. } => self.gone.extend(state.acts.gone()),
             What::Suppressed { target: Target::Contact(contact), .. }
             | What::Unsuppressed { target: Target::Contact(contact), .. } => {
                 self.suppression(*contact);
@@ -123,8 +145,8 @@ impl Fresh {
                 self.round(*letter);
             }
             What::Accepted { letter, .. } | What::Unknown { letter, .. } => {
-                let day = state.contacts.last_day(letter.contact).unwrap_or(letter.due);
-                self.acted_on(Act::Letter, *letter, day);
+                self.lasts.insert(letter.contact.0 / LASTS_PER_CHUNK);
+                self.round(Some(*letter));
             }
             What::Opened { letter, day, .. } => self.acted_on(Act::Open, *letter, *day),
             What::Clicked { letter, day, .. } => self.acted_on(Act::Click, *letter, *day),
@@ -175,20 +197,14 @@ impl Fresh {
         }
     }
 
-    /// A reading tag settles opens of the rounds the contact read.
-    fn promotions(&mut self, contact: ContactId, tag: TagId, state: &State) {
-        let batch = state.tag(tag).and_then(|tag| tag.batch.as_ref());
-        if batch.is_none_or(|batch| batch.kind != SeriesKind::Reading) {
-            return;
-        }
-        let read = state.rounds.iter().filter(|(_, round)| round.promoted.contains(contact));
-        self.rounds.extend(read.map(|(key, _)| *key));
-    }
-
     fn page_of(&mut self, page: u32, pages: &Pages) -> Result<&mut Vec<Entry>, PagesError> {
         Ok(match self.contacts.entry(page) {
             Place::Occupied(held) => held.into_mut(),
-            Place::Vacant(free) => free.insert(read_contacts(page, pages)?),
+            Place::Vacant(free) => {
+                let entries = read_contacts(page, pages)?;
+                self.bytes += entries.len() * CONTACT_BYTES;
+                free.insert(entries)
+            }
         })
     }
 
@@ -198,7 +214,7 @@ impl Fresh {
         entry: Entry,
         pages: &Pages,
     ) -> Result<(), PagesError> {
-        self.bytes += 200;
+        self.bytes += CONTACT_BYTES;
         let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
         let page = self.page_of(id.0 / CONTACTS_PER_PAGE, pages)?;
         match page.get_mut(slot) {

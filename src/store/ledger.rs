@@ -7,7 +7,8 @@
 
 use crate::book::contact::{ContactId, Day};
 use crate::book::tag::SeriesKind;
-use crate::cadence::plan::{Limits, Reason};
+use crate::cadence::plan::Limits;
+use crate::cadence::reason::Reason;
 use crate::feedback::entry::{LetterId, What};
 use crate::store::state::State;
 
@@ -58,6 +59,8 @@ pub struct Claiming<'a> {
     pub excluded: Option<String>,
     /// Whether the hours of sending last.
     pub open: bool,
+    /// Whether somebody holds the batch.
+    pub held: bool,
     /// Hash of the template's source.
     pub template: u64,
     /// Whether a rehearsal clock runs.
@@ -87,6 +90,9 @@ pub fn claim(state: &State, letter: LetterId, by: &Claiming<'_>) -> Result<What,
     }
     if !state.members(letter.tag).is_some_and(|members| members.contains(contact)) {
         return Err(Refusal::NotLiving);
+    }
+    if by.held {
+        return Err(Refusal::Reason(Reason::Held));
     }
     if !by.open {
         return Err(Refusal::Reason(Reason::Window));

@@ -1,14 +1,17 @@
 //! Reads the state back from the memory, at a start.
 
-use crate::book::contact::{CompanyNo, ContactId, Day, Kind};
+use crate::book::address::Address;
+use crate::book::contact::{CompanyNo, Contact, ContactId, Day, Kind};
 use crate::book::set::ContactSet;
 use crate::book::tag::TagId;
+use crate::feedback::entry::{Entry, What};
 use crate::store::columns::{CompanyRow, ContactRow, Hash96};
 use crate::store::fresh::{
-    BY_DOMAIN, LABELS, LASTS_PER_CHUNK, SHADOWS, SUPPRESSED, WAITING, act_of,
+    BY_DOMAIN, FIRMS_PER_CHUNK, LABELS, LASTS_PER_CHUNK, ROWS_PER_CHUNK, SHADOWS, SUPPRESSED,
+    WAITING, act_of,
 };
 use crate::store::pages::{Pages, PagesError};
-use crate::store::record::Field;
+use crate::store::record::{self, Field};
 use crate::store::snapshot;
 use crate::store::state::State;
 
@@ -20,8 +23,11 @@ pub fn load(pages: &Pages) -> Result<State, PagesError> {
     let mut state = State::default();
     let small = pages.get(b"s")?.ok_or_else(|| PagesError::Damaged("s".to_owned()))?;
     snapshot::load(&small, &mut state).map_err(|_| PagesError::Damaged("s".to_owned()))?;
-    pages.scan(b"k", 5, |name, bytes| companies(&bytes, &mut state).ok_or_else(|| bad(name)))?;
-    pages.scan(b"f", 5, |name, bytes| contacts(&bytes, &mut state).ok_or_else(|| bad(name)))?;
+    pages.scan(b"k", 5, |name, bytes| {
+        companies(name, &bytes, &mut state).ok_or_else(|| bad(name))
+    })?;
+    pages
+        .scan(b"f", 5, |name, bytes| contacts(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"g", 5, |name, bytes| lasts(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"b", 7, |name, bytes| set(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"r", 5, |name, bytes| round(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
@@ -56,7 +62,13 @@ fn short(name: &[u8], at: usize) -> Option<u16> {
     name.get(at..)?.first_chunk::<2>().copied().map(u16::from_be_bytes)
 }
 
-fn companies(bytes: &[u8], state: &mut State) -> Option<()> {
+/// Rows have no numbers of their own: a chunk must begin where the one before ended.
+fn follows(name: &[u8], size: u32, so_far: u32) -> Option<()> {
+    (number(name, 1)?.checked_mul(size)? == so_far).then_some(())
+}
+
+fn companies(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
+    follows(name, FIRMS_PER_CHUNK, state.companies.len())?;
     let (rows, rest) = bytes.as_chunks::<20>();
     for row in rows {
         let hash = hash(row)?;
@@ -66,7 +78,8 @@ fn companies(bytes: &[u8], state: &mut State) -> Option<()> {
     rest.is_empty().then_some(())
 }
 
-fn contacts(bytes: &[u8], state: &mut State) -> Option<()> {
+fn contacts(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
+    follows(name, ROWS_PER_CHUNK, state.contacts.len())?;
     let (rows, rest) = bytes.as_chunks::<23>();
     for row in rows {
         let row = ContactRow {
@@ -122,4 +135,40 @@ fn round(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
     let key = (Day(short(name, 1)?), TagId(short(name, 3)?));
     state.rounds.insert(key, snapshot::load_round(bytes).ok()?);
     Some(())
+}
+
+/// Events one after the other, with their sequences; those of contacts that are wanted.
+#[must_use]
+pub fn events(
+    mut bytes: &[u8],
+    wanted: impl Fn(Option<ContactId>) -> bool,
+) -> Option<Vec<(u64, Entry)>> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let seq = u64::get(&mut bytes).ok()?;
+        let entry = record::decode(&mut bytes).ok()?;
+        if wanted(entry.what.contact()) {
+            found.push((seq, entry));
+        }
+    }
+    Some(found)
+}
+
+/// A contact, from the entry that made it.
+#[must_use]
+pub fn contact(entry: &Entry) -> Option<Contact> {
+    let What::Imported { contact, address, company, kind, rank, import, card, .. } = &entry.what
+    else {
+        return None;
+    };
+    Some(Contact {
+        id: *contact,
+        address: Address::stored(address)?,
+        company: *company,
+        kind: *kind,
+        rank: *rank,
+        created: entry.at,
+        import: *import,
+        card: card.clone(),
+    })
 }

@@ -33,6 +33,17 @@ pub enum PagesError {
     Foreign,
 }
 
+impl PagesError {
+    /// Whether what is on disk cannot be used any more; else the disk refused for now.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Sled(error) => !matches!(error, sled::Error::Io(_)),
+            Self::Panicked(_) | Self::Damaged(_) | Self::Foreign => true,
+        }
+    }
+}
+
 /// An open sled memory.
 #[derive(Debug)]
 pub struct Pages {
@@ -61,13 +72,10 @@ impl Changes {
             let mut value = Vec::with_capacity(slice.len() + 7);
             value.push(flag);
             value.extend_from_slice(&count);
-            let mut sum = crc32fast::Hasher::new();
-            sum.update(&value);
-            sum.update(name);
-            sum.update(slice);
-            value.extend_from_slice(&sum.finalize().to_be_bytes());
+            let key = slice_key(name, at);
+            value.extend_from_slice(&sum(&value, &key, slice).to_be_bytes());
             value.extend_from_slice(slice);
-            self.batch.insert(slice_key(name, at), value);
+            self.batch.insert(key, value);
         }
     }
 
@@ -75,6 +83,14 @@ impl Changes {
     pub fn remove(&mut self, name: &[u8], bytes: usize) {
         (0..=bytes / SLICE_MAX).for_each(|at| self.batch.remove(slice_key(name, at)));
     }
+}
+
+fn sum(head: &[u8], key: &[u8], slice: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(head);
+    sum.update(key);
+    sum.update(slice);
+    sum.finalize()
 }
 
 fn slice_key(name: &[u8], at: usize) -> Vec<u8> {
@@ -115,11 +131,14 @@ impl Pages {
     /// The last journal sequence whose effect is in here; 0 for an empty memory.
     ///
     /// # Errors
-    /// When sled cannot read.
+    /// When sled cannot read, or the number is damaged.
     pub fn applied(&self) -> Result<u64, PagesError> {
-        let value = guarded(|| self.db.get(APPLIED))?;
-        let bytes = value.as_deref().and_then(|bytes| bytes.first_chunk::<8>().copied());
-        Ok(bytes.map_or(0, u64::from_be_bytes))
+        let Some(value) = guarded(|| self.db.get(APPLIED))? else { return Ok(0) };
+        let (number, crc) = value.split_first_chunk::<8>().ok_or_else(|| damaged(APPLIED))?;
+        if crc != sum(&[], APPLIED, number).to_be_bytes() {
+            return Err(damaged(APPLIED));
+        }
+        Ok(u64::from_be_bytes(*number))
     }
 
     /// Makes changes visible, all or none, together with the sequence they reach to.
@@ -128,7 +147,9 @@ impl Pages {
     /// When sled cannot write (a full disk is sticky until the process ends).
     pub fn write(&self, changes: Changes, applied: u64) -> Result<(), PagesError> {
         let mut batch = changes.batch;
-        batch.insert(APPLIED, &applied.to_be_bytes());
+        let number = applied.to_be_bytes();
+        let crc = sum(&[], APPLIED, &number).to_be_bytes();
+        batch.insert(APPLIED, [number.as_slice(), &crc].concat());
         guarded(|| self.db.apply_batch(batch))
     }
 
@@ -146,12 +167,12 @@ impl Pages {
     /// When sled cannot read, or the value is damaged.
     pub fn get(&self, name: &[u8]) -> Result<Option<Vec<u8>>, PagesError> {
         let Some(first) = guarded(|| self.db.get(slice_key(name, 0)))? else { return Ok(None) };
-        let (flag, count, slice) = unwrap_value(name, &first)?;
+        let (flag, count, slice) = unwrap_value(&slice_key(name, 0), &first)?;
         let mut body = slice.to_vec();
         for at in 1..usize::from(count) {
             let next = guarded(|| self.db.get(slice_key(name, at)))?;
             let next = next.ok_or_else(|| damaged(name))?;
-            body.extend_from_slice(unwrap_value(name, &next)?.2);
+            body.extend_from_slice(unwrap_value(&slice_key(name, at), &next)?.2);
         }
         unpack(name, flag, body).map(Some)
     }
@@ -167,7 +188,7 @@ impl Pages {
         mut each: impl FnMut(&[u8], Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut iter = self.db.scan_prefix(prefix);
-        let mut open: Option<(Vec<u8>, u8, u16, Vec<u8>)> = None;
+        let mut open: Option<Blob> = None;
         while let Some(found) = guarded_next(&mut iter) {
             let (key, value) = found?;
             let Some((name, slice_no)) = key.split_at_checked(length) else { continue };
@@ -175,21 +196,25 @@ impl Pages {
             else {
                 continue;
             };
-            let (flag, count, slice) = unwrap_value(name, &value)?;
+            let (flag, count, slice) = unwrap_value(&key, &value)?;
             if slice_no == 0 {
-                if let Some((name, flag, _, body)) = open.take() {
-                    each(&name, unpack(&name, flag, body)?)?;
+                if let Some(whole) = open.take() {
+                    each(&whole.name.clone(), whole.unpack()?)?;
                 }
-                open = Some((name.to_vec(), flag, count, slice.to_vec()));
-            } else if let Some((of, _, count, body)) = &mut open {
-                // A blob that became shorter leaves its last slices behind.
-                if of == name && slice_no < *count {
-                    body.extend_from_slice(slice);
+                let name = name.to_vec();
+                open = Some(Blob { name, flag, count, slices: 1, body: slice.to_vec() });
+            } else if let Some(blob) = open.as_mut().filter(|blob| blob.name == name) {
+                // Slices beyond the count are left over from a longer blob of this name.
+                if slice_no < blob.count {
+                    blob.slices += 1;
+                    blob.body.extend_from_slice(slice);
                 }
+            } else {
+                return Err(damaged(name).into());
             }
         }
-        if let Some((name, flag, _, body)) = open {
-            each(&name, unpack(&name, flag, body)?)?;
+        if let Some(whole) = open {
+            each(&whole.name.clone(), whole.unpack()?)?;
         }
         Ok(())
     }
@@ -203,16 +228,30 @@ impl Pages {
     }
 }
 
-fn unwrap_value<'a>(name: &[u8], value: &'a [u8]) -> Result<(u8, u16, &'a [u8]), PagesError> {
-    let head = value.first_chunk::<7>().ok_or_else(|| damaged(name))?;
+/// A blob on its way out of a scan.
+struct Blob {
+    name: Vec<u8>,
+    flag: u8,
+    count: u16,
+    slices: u16,
+    body: Vec<u8>,
+}
+
+impl Blob {
+    fn unpack(self) -> Result<Vec<u8>, PagesError> {
+        if self.slices != self.count {
+            return Err(damaged(&self.name));
+        }
+        unpack(&self.name, self.flag, self.body)
+    }
+}
+
+fn unwrap_value<'a>(key: &[u8], value: &'a [u8]) -> Result<(u8, u16, &'a [u8]), PagesError> {
+    let head = value.first_chunk::<7>().ok_or_else(|| damaged(key))?;
     let [flag, high, low, a, b, c, d] = *head;
     let slice = value.get(7..).unwrap_or_default();
-    let mut sum = crc32fast::Hasher::new();
-    sum.update(&[flag, high, low]);
-    sum.update(name);
-    sum.update(slice);
-    if sum.finalize() != u32::from_be_bytes([a, b, c, d]) {
-        return Err(damaged(name));
+    if sum(&[flag, high, low], key, slice) != u32::from_be_bytes([a, b, c, d]) {
+        return Err(damaged(key));
     }
     Ok((flag, u16::from_be_bytes([high, low]), slice))
 }

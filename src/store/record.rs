@@ -179,8 +179,11 @@ kinds! {
     25 Paused { by }
     26 Resumed { by }
     27 Noted { contact day by text }
-    28 Labelled { contact kind value day by }
-    29 Replied { contact letter day }
+    28 BatchHeld { tag by reason }
+    29 BatchReleased { tag by }
+    30 RoundApproved { tag due by }
+    31 Labelled { contact kind value day by }
+    32 Replied { contact letter day }
 }
 
 /// Closed lists of words: one byte each.

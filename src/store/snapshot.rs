@@ -81,10 +81,21 @@ fn as_entries(state: &State) -> Vec<What> {
     entries.extend(closed.map(|(day, rounds)| What::DayClosed { day, rounds }));
     let frozen = state.frozen.clone();
     entries.extend(frozen.map(|(day, rounds)| What::PlanFrozen { day, rounds }));
+    let by = || crate::feedback::entry::By::Rule("snapshot".to_owned());
     if state.paused {
-        let by = crate::feedback::entry::By::Rule("snapshot".to_owned());
-        entries.push(What::Paused { by });
+        entries.push(What::Paused { by: by() });
     }
+    let reason = String::new();
+    entries.extend(state.held.iter().map(|tag| What::BatchHeld {
+        tag: *tag,
+        by: by(),
+        reason: reason.clone(),
+    }));
+    entries.extend(state.approved.iter().map(|(due, tag)| What::RoundApproved {
+        tag: *tag,
+        due: *due,
+        by: by(),
+    }));
     entries
 }
 

@@ -3,11 +3,11 @@
 //! [`State::apply`] is the only way the state changes; it asks nobody (no clock, no configuration,
 //! no disk), so a replay of the journal gives the same state to the last bit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::book::address::Address;
 use crate::book::contact::{Act, ContactId, Day, Moment};
-use crate::book::label::{Label, LabelKind};
+use crate::book::label::Label;
 use crate::book::set::ContactSet;
 use crate::book::tag::{Audience, BatchTag, SeriesKind, Tag, TagId};
 use crate::feedback::entry::{By, Cause, Entry, LetterId, RoundRecord, Target, What};
@@ -21,7 +21,7 @@ use crate::store::facts::{ClockKind, Counts, ImportState, Living, RoundState, To
 pub const MEMORY_DAYS: i32 = 21;
 
 /// Everything the fold of the journal knows, but names, columns and histories.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct State {
     /// The id that journal and sled share.
     pub store: [u8; 16],
@@ -71,6 +71,10 @@ pub struct State {
     pub templates: BTreeMap<u64, (String, String)>,
     /// Told to stop writing.
     pub paused: bool,
+    /// Batches that are stopped.
+    pub held: BTreeSet<TagId>,
+    /// Rounds that may go out although they are large.
+    pub approved: BTreeSet<(Day, TagId)>,
     /// Which clock claims were made by.
     pub clock: ClockKind,
     /// The latest instant of any entry.
@@ -174,21 +178,10 @@ impl State {
                 self.templates.insert(*hash, (name.clone(), source.clone()));
             }
             What::Opened { letter, class, day, .. } => self.read(*letter, *class, *day, entry.at),
-            What::Clicked { letter, class, day, .. } => {
-                self.round(*letter).counts.clicked += 1;
-                if matches!(class, OpenClass::Human | OpenClass::ProxyHuman) {
-                    self.did(Act::Click, letter.contact, *day);
-                }
-            }
-            What::Replied { contact, day, .. } => {
-                self.did(Act::Reply, *contact, *day);
-                self.waiting.insert(*contact);
-            }
-            What::Noted { contact, day, .. } => self.did(Act::Touch, *contact, *day),
-            What::Labelled { contact, kind, value, day, .. } => {
-                self.label(*contact, *kind, value);
-                self.did(Act::Touch, *contact, *day);
-            }
+            what @ (What::Clicked { .. }
+            | What::Replied { .. }
+            | What::Noted { .. }
+            | What::Labelled { .. }) => self.deal(what),
             What::Unsubscribed { contact, letter, .. } => {
                 self.suppress(&Target::Contact(*contact), Cause::Unsubscribed, "");
                 if let Some(letter) = letter {
@@ -197,6 +190,15 @@ impl State {
             }
             What::Paused { .. } => self.paused = true,
             What::Resumed { .. } => self.paused = false,
+            What::BatchHeld { tag, .. } => {
+                self.held.insert(*tag);
+            }
+            What::BatchReleased { tag, .. } => {
+                self.held.remove(tag);
+            }
+            What::RoundApproved { tag, due, .. } => {
+                self.approved.insert((*due, *tag));
+            }
             What::Updated { .. } => (),
             what => self.letter(entry.at, what),
         }
@@ -327,55 +329,27 @@ impl State {
         }
     }
 
-    /// When a contact did something last.
+    /// Whether an open of this contact waits for a reading tag.
     #[must_use]
-    pub fn last(&self, act: Act, contact: ContactId) -> Option<Day> {
-        match act {
-            Act::Letter => self.contacts.last_day(contact),
-            act => self.acts.last(act, contact),
-        }
+    pub fn is_pending(&self, contact: ContactId) -> bool {
+        let all = (contact, TagId(0))..=(contact, TagId(u16::MAX));
+        self.pending.range(all).next().is_some()
     }
 
-    /// The contact's owner or stage.
-    #[must_use]
-    pub fn label_of(&self, kind: LabelKind, contact: ContactId) -> Option<&str> {
-        let has = |label: &&Label| label.kind == kind && label.members.contains(contact);
-        self.labels.iter().find(has).map(|label| label.value.as_str())
-    }
-
-    fn did(&mut self, act: Act, contact: ContactId, day: Day) {
-        let last = self.last(act, contact);
-        self.acts.note(act, contact, day, last);
-    }
-
-    fn label(&mut self, contact: ContactId, kind: LabelKind, value: &str) {
-        for label in self.labels.iter_mut().filter(|label| label.kind == kind) {
-            label.members.remove(contact);
-        }
-        if value.is_empty() {
-            return;
-        }
-        let known = self.labels.iter_mut().find(|label| label.is(kind, value));
-        match known {
-            Some(label) => {
-                label.members.insert(contact);
-            }
-            None => self.labels.push(Label {
-                kind,
-                value: value.to_owned(),
-                members: std::iter::once(contact).collect(),
-            }),
-        }
+    /// The rounds whose letters need not be remembered one by one when `day` opens.
+    pub fn forgotten_on(&self, day: Day) -> impl Iterator<Item = (Day, TagId)> + '_ {
+        let old = self.rounds.range(..(day.plus(-MEMORY_DAYS), TagId(0)));
+        old.filter(|(_, round)| !round.done.is_empty()).map(|(key, _)| *key)
     }
 
     fn open_day(&mut self, day: Day) {
         self.acts.forget_before(day);
         self.opened = Some(day);
         self.frozen = None;
-        let oldest = day.plus(-MEMORY_DAYS);
-        self.recent = self.recent.split_off(&oldest);
-        for (_, round) in self.rounds.range_mut(..(oldest, TagId(0))) {
-            round.done = ContactSet::new();
+        self.recent = self.recent.split_off(&day.plus(-MEMORY_DAYS));
+        self.approved = self.approved.split_off(&(day.plus(-MEMORY_DAYS), TagId(0)));
+        for key in self.forgotten_on(day).collect::<Vec<_>>() {
+            self.rounds.entry(key).or_default().done = ContactSet::new();
         }
         self.turn_to(day);
     }
@@ -387,7 +361,8 @@ impl State {
         }
     }
 
-    fn round(&mut self, letter: LetterId) -> &mut RoundState {
+    /// A round, begun when it is new.
+    pub(crate) fn round(&mut self, letter: LetterId) -> &mut RoundState {
         self.rounds.entry((letter.due, letter.tag)).or_default()
     }
 

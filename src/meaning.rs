@@ -1,0 +1,392 @@
+//! From what was typed to what it means: one method per part of the configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::book::address::Address;
+use crate::book::company::Companies;
+use crate::book::contact::Day;
+use crate::book::tag::{Audience, Series, TagName};
+use crate::book::view::Views;
+use crate::cadence::calendar::{CadenceMode, Hours, ShortMonth, Window};
+use crate::feedback::rule::Promote;
+use crate::letter::lint;
+use crate::letter::template::Template;
+use crate::letter::variant::Templates;
+use crate::typed::{
+    Http, RawCadence, RawClosed, RawCompany, RawMode, RawSeries, RawShortMonth, RawTransport,
+    RawWindow, RelayConfig, Sender,
+};
+
+/// What is wrong with a configuration, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {message}")]
+pub struct ConfigError {
+    /// The file.
+    pub file: String,
+    /// What is wrong, with the line where TOML tells it.
+    pub message: String,
+    /// What to do.
+    pub fix: String,
+}
+
+/// How letters leave.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// As files: nothing leaves by accident.
+    Maildir(PathBuf),
+    /// Over these smarthosts.
+    Relay(Vec<RelayConfig>),
+}
+
+fn is_error(finding: &lint::Finding) -> bool {
+    finding.level == lint::Level::Error
+}
+
+/// From what was typed to what it means; knows the file, for its errors.
+#[derive(Clone, Copy, Debug)]
+pub struct Meaning<'a> {
+    /// The configuration file.
+    pub file: &'a Path,
+}
+
+impl Meaning<'_> {
+    /// An error of this file.
+    #[must_use]
+    pub fn wrong(&self, message: impl std::fmt::Display, fix: &str) -> ConfigError {
+        ConfigError {
+            file: self.file.display().to_string(),
+            message: message.to_string(),
+            fix: fix.to_owned(),
+        }
+    }
+
+    /// A path of the configuration: it starts at the file.
+    #[must_use]
+    pub fn beside(&self, path: &Path) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path)
+    }
+}
+
+impl Meaning<'_> {
+    /// The series' names and cycles.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn series(&self, raw: RawSeries) -> Result<Series, ConfigError> {
+        let RawSeries { marketing, reading, marketing_cycle, reading_cycle } = raw;
+        let unusable =
+            |name: &String| name.trim().is_empty() || name.ends_with(|c: char| c.is_ascii_digit());
+        if marketing.is_empty()
+            || reading.is_empty()
+            || marketing.iter().chain(&reading).any(unusable)
+        {
+            let fix = "each series needs a name that does not end in a digit, as 营销 and 阅读";
+            return Err(self.wrong("[series]: a name is empty or ends in a digit", fix));
+        }
+        if let Some(twice) = marketing.iter().find(|name| reading.contains(name)) {
+            return Err(self.wrong(format!("[series]: {twice:?} is both series"), "rename one"));
+        }
+        if !(1..=99).contains(&marketing_cycle) || !(1..=99).contains(&reading_cycle) {
+            let fix = "batch numbers have two digits";
+            return Err(self.wrong("[series]: a cycle must have 1 to 99 batches", fix));
+        }
+        Ok(Series { marketing, reading, marketing_cycle, reading_cycle })
+    }
+
+    /// Which batch falls due when.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn mode(&self, raw: &RawCadence) -> Result<CadenceMode, ConfigError> {
+        match (raw.mode, raw.epoch) {
+            (RawMode::Rolling, Some(epoch)) => {
+                Ok(CadenceMode::Rolling { epoch: Day::from_date(epoch) })
+            }
+            (RawMode::Rolling, None) => Err(self.wrong(
+                "cadence.mode = \"rolling\" needs cadence.epoch",
+                "name the first day of a cycle, as epoch = \"2026-01-01\"",
+            )),
+            (RawMode::Calendar, _) => Ok(CadenceMode::Calendar {
+                short_month: match raw.short_month {
+                    RawShortMonth::Skip => ShortMonth::Skip,
+                    RawShortMonth::LastDay => ShortMonth::LastDay,
+                },
+            }),
+        }
+    }
+
+    /// When readers move.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn promote(&self, text: &str) -> Result<Promote, ConfigError> {
+        let hours = text.strip_prefix("after-hours:").map(str::parse);
+        match (text, hours) {
+            ("next-week", _) => Ok(Promote::NextWeek),
+            (_, Some(Ok(hours))) => Ok(Promote::AfterHours(hours)),
+            _ => Err(self.wrong(
+                format!("cadence.promote = {text:?}"),
+                "write \"next-week\" or \"after-hours:48\"",
+            )),
+        }
+    }
+
+    /// The hours of the week and the holidays.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn hours(&self, raw: &RawCadence) -> Result<Hours, ConfigError> {
+        const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+        let mut hours = match &raw.window {
+            RawWindow::Daily(text) => Hours::daily(self.window(text)?),
+            RawWindow::Weekly(days) => {
+                let mut hours = Hours::default();
+                if let Some(other) = days.keys().find(|day| !DAYS.contains(&day.as_str())) {
+                    let fix = "name days mon, tue, wed, thu, fri, sat, sun";
+                    return Err(self.wrong(format!("cadence.window names {other:?}"), fix));
+                }
+                for (place, name) in hours.week.iter_mut().zip(DAYS) {
+                    let text = days.get(name).filter(|text| *text != "closed");
+                    *place = text.map(|text| self.window(text)).transpose()?;
+                }
+                hours
+            }
+        };
+        hours.closed = self.days("cadence.closed_days", &raw.closed_days)?;
+        Ok(hours)
+    }
+
+    /// The days on which views are not written to.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn closed(
+        &self,
+        raw: &[RawClosed],
+        views: &Views,
+    ) -> Result<Vec<(String, BTreeSet<Day>)>, ConfigError> {
+        let one = |closed: &RawClosed| {
+            if !views.names().any(|view| view == closed.view) {
+                let fix = "declare it under [[views]], or correct the name";
+                return Err(self.wrong(format!("[[closed]]: no view {:?}", closed.view), fix));
+            }
+            Ok((closed.view.clone(), self.days("[[closed]]", &closed.days)?))
+        };
+        raw.iter().map(one).collect()
+    }
+
+    /// Days as `2026-10-01`, or spans of them as `2026-10-01/2026-10-07`.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn days(&self, place: &str, texts: &[String]) -> Result<BTreeSet<Day>, ConfigError> {
+        let mut days = BTreeSet::new();
+        for text in texts {
+            let (first, last) = text.split_once('/').unwrap_or((text, text));
+            let day = |text: &str| text.trim().parse().map(Day::from_date);
+            let (Ok(first), Ok(last)) = (day(first), day(last)) else {
+                let fix = "write a day as 2026-10-01, a span as 2026-10-01/2026-10-07";
+                return Err(self.wrong(format!("{place}: {text:?}"), fix));
+            };
+            days.extend((first.0..=last.0).map(Day));
+        }
+        Ok(days)
+    }
+
+    /// The letters a day to each audience.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn audience_limits(
+        &self,
+        raw: &BTreeMap<String, u32>,
+        declared: &[String],
+    ) -> Result<Vec<(Audience, u32)>, ConfigError> {
+        let one = |(name, most): (&String, &u32)| {
+            let audience = Audience::parse(name).filter(|_| declared.contains(name));
+            audience.map(|audience| (audience, *most)).ok_or_else(|| {
+                let fix = "name one of `audiences`";
+                self.wrong(format!("limits.audience_day_max: {name:?}"), fix)
+            })
+        };
+        raw.iter().map(one).collect()
+    }
+
+    /// The hours of a day.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn window(&self, text: &str) -> Result<Window, ConfigError> {
+        let fix = "write it as \"09:00-18:00\"";
+        let (opens, closes) = text
+            .split_once('-')
+            .ok_or_else(|| self.wrong(format!("cadence.window = {text:?}"), fix))?;
+        Window::parse(opens.trim(), closes.trim())
+            .map_err(|error| self.wrong(format!("cadence.window = {text:?}: {error}"), fix))
+    }
+
+    /// The audiences.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn audiences(&self, typed: &[String]) -> Result<Vec<Audience>, ConfigError> {
+        let one = |text: &String| {
+            Audience::parse(text).ok_or_else(|| {
+                self.wrong(
+                    format!("audiences: {text:?}"),
+                    "an audience is {language}-{name}, as 英语-工程设备经销商",
+                )
+            })
+        };
+        typed.iter().map(one).collect()
+    }
+
+    /// A tag belongs to exactly one group, and batch tags find theirs by their series.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn groups(
+        &self,
+        groups: &BTreeMap<String, Vec<String>>,
+        series: &Series,
+    ) -> Result<(), ConfigError> {
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        for (group, tags) in groups {
+            for tag in tags {
+                if let Some(other) = seen.insert(tag, group) {
+                    return Err(self.wrong(
+                        format!("tags.groups: {tag:?} is in both {other:?} and {group:?}"),
+                        "a tag belongs to one group: take it out of the other",
+                    ));
+                }
+                match TagName::parse(tag, series) {
+                    Ok(TagName::Plain(_)) => (),
+                    Ok(_) => {
+                        let fix = "batch tags find their group by their series: take it out";
+                        return Err(self.wrong(format!("tags.groups.{group}: {tag:?}"), fix));
+                    }
+                    Err(error) => {
+                        return Err(self.wrong(
+                            format!("tags.groups.{group}: {error}"),
+                            "correct the tag's name",
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How addresses become companies.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn companies(&self, raw: &RawCompany) -> Result<Companies, ConfigError> {
+        let aliases: Vec<(String, String)> =
+            raw.aliases.iter().map(|(from, to)| (from.clone(), to.clone())).collect();
+        Companies::new(&aliases, &raw.free, &raw.not_free)
+            .map_err(|error| self.wrong(format!("[company]: {error}"), "correct that domain"))
+    }
+
+    /// All `*.letter` files of the directory.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn templates(&self, dir: &Path, series: &Series) -> Result<Templates, ConfigError> {
+        let dir = self.beside(dir);
+        let unreadable = |error: std::io::Error| ConfigError {
+            file: dir.display().to_string(),
+            message: format!("templates cannot be read: {error}"),
+            fix: "name their directory with templates = \"…\", relative to the configuration"
+                .to_owned(),
+        };
+        let mut templates = Vec::new();
+        for found in fs::read_dir(&dir).map_err(unreadable)? {
+            let path = found.map_err(unreadable)?.path();
+            if path.extension().is_none_or(|ending| ending != "letter") {
+                continue;
+            }
+            let source = fs::read_to_string(&path).map_err(unreadable)?;
+            let file = path.display().to_string();
+            let template =
+                Template::parse(&file, &source, series).map_err(|error| ConfigError {
+                    file: file.clone(),
+                    message: error.to_string(),
+                    fix: "correct the template; `tradewind check` looks at all of them".to_owned(),
+                })?;
+            if let Some(found) = lint::check(&template, None).into_iter().find(is_error) {
+                return Err(ConfigError {
+                    file: format!("{}:{}", found.file, found.line),
+                    message: found.what,
+                    fix: found.fix,
+                });
+            }
+            templates.push(template);
+        }
+        Ok(Templates::new(templates))
+    }
+
+    /// How letters leave.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn transport(
+        &self,
+        raw: RawTransport,
+        maildir: Option<PathBuf>,
+        relays: Vec<RelayConfig>,
+        store: &Path,
+    ) -> Result<Transport, ConfigError> {
+        match raw {
+            RawTransport::Maildir => {
+                Ok(Transport::Maildir(store.join(maildir.unwrap_or_else(|| "maildir".into()))))
+            }
+            RawTransport::Relay if relays.is_empty() => Err(self.wrong(
+                "transport = \"relay\" without a [[relay]]",
+                "add [[relay]] with host = \"…\"",
+            )),
+            RawTransport::Relay => Ok(Transport::Relay(relays)),
+        }
+    }
+
+    /// The sender identity.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn sender(&self, mut sender: Sender) -> Result<Sender, ConfigError> {
+        let own = |key: &str, address: &str| match Address::parse(address) {
+            Ok(parsed) => Ok(parsed.address.as_str().to_owned()),
+            Err(error) => {
+                Err(self.wrong(format!("sender.{key} = {address:?}: {error}"), "correct it"))
+            }
+        };
+        sender.address = own("address", &sender.address)?;
+        sender.return_path =
+            sender.return_path.map(|path| own("return_path", &path)).transpose()?;
+        sender.unsubscribe_mailto =
+            sender.unsubscribe_mailto.map(|to| own("unsubscribe_mailto", &to)).transpose()?;
+        Ok(sender)
+    }
+
+    /// The public endpoint.
+    ///
+    /// # Errors
+    /// When it says something that cannot be meant.
+    pub fn http(&self, http: Http) -> Result<Http, ConfigError> {
+        let fix = "write how recipients reach the endpoint, as public_url = \"https://m.example\"";
+        if let Some(url) = &http.public_url {
+            let sound = ["https://", "http://"].iter().any(|scheme| {
+                url.strip_prefix(scheme).is_some_and(|rest| {
+                    !rest.is_empty()
+                        && !rest.contains(|c: char| c.is_whitespace() || c.is_control())
+                })
+            });
+            if !sound || url.ends_with('/') {
+                return Err(self.wrong(format!("http.public_url = {url:?}"), fix));
+            }
+        }
+        Ok(http)
+    }
+}
