@@ -197,7 +197,7 @@ impl Twin {
     fn new(leaves: Vec<Leaf>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("store");
-        Store::init(&home, Moment(0), [7; 16]).unwrap();
+        Store::init(&home, Moment(0), [7; 16], || Ok(())).unwrap();
         let (store, _) = Store::open(&home, leaves.clone(), &mut |_| ()).unwrap();
         let mut twin = Self {
             dir,

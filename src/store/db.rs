@@ -18,7 +18,7 @@ use crate::store::fresh::{self, CONTACTS_PER_PAGE, EVENTS_PAGE, Fresh, NAMES_PER
 use crate::store::journal::{Journal, Reader, TornTail};
 use crate::store::load;
 use crate::store::pages::{Pages, PagesError};
-use crate::store::record::{self, Field};
+use crate::store::record;
 use crate::store::site::{self, StoreError};
 use crate::store::state::{State, stored_key};
 use crate::store::watch::Watch;
