@@ -4,7 +4,6 @@
 //! a reload takes a whole new [`Config`] or keeps the old one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::book::company::Companies;
@@ -16,8 +15,10 @@ use crate::cadence::plan::Limits;
 use crate::conditions::Words;
 use crate::feedback::rule::Promote;
 use crate::letter::variant::Templates;
-use crate::meaning::{ConfigError, Meaning, Transport};
-use crate::sources::{Source, Sources};
+use crate::meaning::Transport;
+use crate::misread::Misread;
+use crate::sources::Sources;
+use crate::spot::{self, ConfigError, Meaning};
 use crate::typed::{Http, OneOrMany, Raw, Sender};
 
 /// A configuration, checked.
@@ -88,23 +89,16 @@ impl Config {
     /// # Errors
     /// A [`ConfigError`] that names the file, the place and the fix.
     pub fn load(file: &Path, store: Option<&Path>) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(file).map_err(|error| ConfigError {
-            file: file.display().to_string(),
-            message: format!("cannot be read: {error}"),
-            fix: "name a configuration with --config FILE; config/quickstart.toml is a good start"
-                .to_owned(),
+        let fix = "name a configuration with --config FILE; config/quickstart.toml is a good start";
+        let text = spot::read(file, fix)?;
+        let raw: Raw = toml::from_str(&text).map_err(|error| {
+            let Misread { line, column, message, fix } = Misread::of(&text, &error);
+            ConfigError { place: format!("{}:{line}:{column}", file.display()), message, fix }
         })?;
-        let raw: Raw = toml::from_str(&text).map_err(|error| ConfigError {
-            file: file.display().to_string(),
-            message: error.to_string().trim_end().to_owned(),
-            fix: "correct that line; keys are spelt as in config/quickstart.toml".to_owned(),
-        })?;
-        Self::of(raw, Source { file: file.to_owned(), text }, store)
+        Self::of(raw, Meaning { file, text: &text }, store)
     }
 
-    fn of(raw: Raw, source: Source, store: Option<&Path>) -> Result<Self, ConfigError> {
-        let file = &source.file.clone();
-        let mean = Meaning { file };
+    fn of(raw: Raw, mean: Meaning<'_>, store: Option<&Path>) -> Result<Self, ConfigError> {
         let store = match (store, &raw.store) {
             (Some(named), _) => named.to_owned(),
             (None, Some(own)) => mean.beside(own),
@@ -123,15 +117,15 @@ impl Config {
             companies: &companies,
         };
         let includes = raw.include.map(OneOrMany::list).unwrap_or_default();
-        let sources = Sources::read(&mean, includes, source)?;
+        let sources = Sources::read(&mean, &includes)?;
         let views = sources.views(&words)?;
         let exclude = sources.exclude(raw.exclude, &views)?;
         let templates = mean.templates(&raw.templates, &series)?;
         Ok(Self {
-            file: file.to_owned(),
+            file: mean.file.to_owned(),
             zone: Zone(raw.zone),
             promote: mean.promote(&raw.cadence.promote)?,
-            carry_days_max: raw.cadence.carry_days_max,
+            carry_days_max: mean.carry(raw.cadence.carry_days_max)?,
             hours: mean.hours(&raw.cadence)?,
             closed: mean.closed(&raw.closed, &views)?,
             sender_day_max: raw.limits.sender_day_max,

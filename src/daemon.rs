@@ -25,7 +25,7 @@ use crate::net::http::{self, Endpoint, Hit};
 use crate::net::smtp::Envelope;
 use crate::office::{Errand, Office};
 use crate::socket::{self, Ask, Call};
-use crate::ways::{bounds, listen, ways};
+use crate::ways::{bounds, listen, reloadable, ways};
 
 /// Events that wait at most, of each kind.
 const EVENTS_MAX: usize = 1_024;
@@ -226,7 +226,7 @@ impl Daemon {
             let wake = self.wake(watchdog);
             let event = ears.hear(wake).await;
             if !self.office.works() {
-                error!("the store has failed: nothing more is sent");
+                error!("nothing more is sent");
                 return Ok(());
             }
             let tick = matches!(event, Event::Moved | Event::Due | Event::Reload | Event::Call(_));
@@ -252,6 +252,11 @@ impl Daemon {
     }
 
     async fn handle(&mut self, event: Event) {
+        // Before anything is claimed by such a clock.
+        if self.clock.jumped() {
+            error!("the clock jumped by more than an hour: paused until `tradewind resume`");
+            self.ask(Request::Pause {}, "clock").await;
+        }
         match event {
             Event::Desk(ask) => self.forward(ask),
             Event::Hit(hit) => drop(self.office.send(self.clock.now(), Errand::Hit(hit))),
@@ -285,10 +290,6 @@ impl Daemon {
                 }
             }
             Event::Moved | Event::Due | Event::Stop => (),
-        }
-        if self.clock.jumped() {
-            error!("the clock jumped by more than an hour: paused until `tradewind resume`");
-            self.ask(Request::Pause {}, "clock").await;
         }
     }
 
@@ -370,7 +371,8 @@ impl Daemon {
     /// Fires what is due on the way of a stepped clock, one timer after the other; each is waited
     /// for until nothing moves any more.
     async fn step_on(&mut self) -> Result<(), Failure> {
-        while let Some(step) = &mut self.step {
+        // A keeper that has failed moves no timer any more.
+        while let Some(step) = self.step.as_mut().filter(|_| self.office.works()) {
             if self.moving.has_changed().unwrap_or(false) {
                 step.moved = Instant::now();
             }
@@ -399,14 +401,7 @@ impl Daemon {
         let loading = tokio::task::spawn_blocking(move || Config::load(&file, store.as_deref()));
         let config =
             loading.await.map_err(|error| Failure::usage(70, error.to_string(), "report it"))??;
-        if config.store != self.config.store {
-            let fix = "stop the daemon, move the store, start again";
-            return Err(Failure::usage(78, "a reload cannot change the store", fix));
-        }
-        if self.clock.is_rehearsal() && !config.rehearses() {
-            let fix = "use the maildir, or loopback relays with sink = true";
-            return Err(Failure::usage(78, "a rehearsal refuses this transport", fix));
-        }
+        reloadable(&self.config, &config)?;
         let config = Arc::new(config);
         let (reply, taken) = oneshot::channel();
         let errand = Errand::Reconfigure { config: Arc::clone(&config), reply };
@@ -443,7 +438,9 @@ impl Daemon {
         doors: [JoinHandle<()>; 2],
         quit: CancellationToken,
     ) -> Result<(), Failure> {
-        let Self { office, dispatch, clock, config, .. } = self;
+        let Self { office, dispatch, clock, config, step, .. } = self;
+        // The doors would wait for whoever waits for the clock.
+        drop(step);
         let mut joining = tokio::spawn(dispatch.join());
         let back = loop {
             tokio::select! {

@@ -63,12 +63,15 @@ pub mod feedback {
     pub mod rule;
 }
 
+pub mod misread;
 pub mod typed;
 pub mod values;
 pub mod conditions;
+pub mod spot;
 pub mod meaning;
 pub mod sources;
 pub mod config;
+pub mod secret;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
 pub mod store {
@@ -116,6 +119,7 @@ pub mod desk {
     pub mod keeper;
     pub mod sight;
     pub mod care;
+    pub mod judge;
     pub mod day;
     pub mod letters;
     pub mod imports;

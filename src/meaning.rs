@@ -14,25 +14,14 @@ use crate::feedback::rule::Promote;
 use crate::letter::lint;
 use crate::letter::template::Template;
 use crate::letter::variant::Templates;
+use crate::spot::{self, ConfigError, Meaning};
 use crate::typed::{
     Http, RawCadence, RawClosed, RawCompany, RawMode, RawSeries, RawShortMonth, RawTransport,
     RawWindow, RelayConfig, Sender,
 };
 
-/// What is wrong with a configuration, where, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {message}")]
-pub struct ConfigError {
-    /// The file.
-    pub file: String,
-    /// What is wrong, with the line where TOML tells it.
-    pub message: String,
-    /// What to do.
-    pub fix: String,
-}
-
 /// How letters leave.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// As files: nothing leaves by accident.
     Maildir(PathBuf),
@@ -42,31 +31,6 @@ pub enum Transport {
 
 fn is_error(finding: &lint::Finding) -> bool {
     finding.level == lint::Level::Error
-}
-
-/// From what was typed to what it means; knows the file, for its errors.
-#[derive(Clone, Copy, Debug)]
-pub struct Meaning<'a> {
-    /// The configuration file.
-    pub file: &'a Path,
-}
-
-impl Meaning<'_> {
-    /// An error of this file.
-    #[must_use]
-    pub fn wrong(&self, message: impl std::fmt::Display, fix: &str) -> ConfigError {
-        ConfigError {
-            file: self.file.display().to_string(),
-            message: message.to_string(),
-            fix: fix.to_owned(),
-        }
-    }
-
-    /// A path of the configuration: it starts at the file.
-    #[must_use]
-    pub fn beside(&self, path: &Path) -> PathBuf {
-        self.file.parent().unwrap_or(Path::new("")).join(path)
-    }
 }
 
 impl Meaning<'_> {
@@ -83,16 +47,40 @@ impl Meaning<'_> {
             || marketing.iter().chain(&reading).any(unusable)
         {
             let fix = "each series needs a name that does not end in a digit, as 营销 and 阅读";
-            return Err(self.wrong("[series]: a name is empty or ends in a digit", fix));
+            return Err(self.wrong(
+                (&["series"], ""),
+                "[series]: a name is empty or ends in a digit",
+                fix,
+            ));
         }
         if let Some(twice) = marketing.iter().find(|name| reading.contains(name)) {
-            return Err(self.wrong(format!("[series]: {twice:?} is both series"), "rename one"));
+            let what = format!("[series]: {twice:?} is both series");
+            return Err(self.wrong((&["series"], twice), what, "rename one"));
         }
         if !(1..=99).contains(&marketing_cycle) || !(1..=99).contains(&reading_cycle) {
             let fix = "batch numbers have two digits";
-            return Err(self.wrong("[series]: a cycle must have 1 to 99 batches", fix));
+            return Err(self.wrong(
+                (&["series"], ""),
+                "[series]: a cycle must have 1 to 99 batches",
+                fix,
+            ));
         }
         Ok(Series { marketing, reading, marketing_cycle, reading_cycle })
+    }
+
+    /// The days that letters may be carried.
+    ///
+    /// # Errors
+    /// When the state could not remember so long.
+    pub fn carry(&self, days: u16) -> Result<u16, ConfigError> {
+        /// The state knows for three weeks who was written to in a round, with a week to spare.
+        const CARRY_DAYS_MAX: u16 = 14;
+        if days > CARRY_DAYS_MAX {
+            let fix = "what waits longer goes out in its next round";
+            let at = (["cadence", "carry_days_max"].as_slice(), "");
+            return Err(self.wrong(at, "cadence.carry_days_max is at most 14", fix));
+        }
+        Ok(days)
     }
 
     /// Which batch falls due when.
@@ -105,6 +93,7 @@ impl Meaning<'_> {
                 Ok(CadenceMode::Rolling { epoch: Day::from_date(epoch) })
             }
             (RawMode::Rolling, None) => Err(self.wrong(
+                (&["cadence", "mode"], ""),
                 "cadence.mode = \"rolling\" needs cadence.epoch",
                 "name the first day of a cycle, as epoch = \"2026-01-01\"",
             )),
@@ -127,6 +116,7 @@ impl Meaning<'_> {
             ("next-week", _) => Ok(Promote::NextWeek),
             (_, Some(Ok(hours))) => Ok(Promote::AfterHours(hours)),
             _ => Err(self.wrong(
+                (&["cadence", "promote"], ""),
                 format!("cadence.promote = {text:?}"),
                 "write \"next-week\" or \"after-hours:48\"",
             )),
@@ -145,7 +135,8 @@ impl Meaning<'_> {
                 let mut hours = Hours::default();
                 if let Some(other) = days.keys().find(|day| !DAYS.contains(&day.as_str())) {
                     let fix = "name days mon, tue, wed, thu, fri, sat, sun";
-                    return Err(self.wrong(format!("cadence.window names {other:?}"), fix));
+                    let what = format!("cadence.window names {other:?}");
+                    return Err(self.wrong((&["cadence", "window"], other), what, fix));
                 }
                 for (place, name) in hours.week.iter_mut().zip(DAYS) {
                     let text = days.get(name).filter(|text| *text != "closed");
@@ -154,7 +145,7 @@ impl Meaning<'_> {
                 hours
             }
         };
-        hours.closed = self.days("cadence.closed_days", &raw.closed_days)?;
+        hours.closed = self.days(&["cadence", "closed_days"], &raw.closed_days)?;
         Ok(hours)
     }
 
@@ -170,9 +161,10 @@ impl Meaning<'_> {
         let one = |closed: &RawClosed| {
             if !views.names().any(|view| view == closed.view) {
                 let fix = "declare it under [[views]], or correct the name";
-                return Err(self.wrong(format!("[[closed]]: no view {:?}", closed.view), fix));
+                let what = format!("[[closed]]: no view {:?}", closed.view);
+                return Err(self.wrong((&["closed"], &closed.view), what, fix));
             }
-            Ok((closed.view.clone(), self.days("[[closed]]", &closed.days)?))
+            Ok((closed.view.clone(), self.days(&["closed"], &closed.days)?))
         };
         raw.iter().map(one).collect()
     }
@@ -181,14 +173,15 @@ impl Meaning<'_> {
     ///
     /// # Errors
     /// When it says something that cannot be meant.
-    pub fn days(&self, place: &str, texts: &[String]) -> Result<BTreeSet<Day>, ConfigError> {
+    pub fn days(&self, keys: &[&str], texts: &[String]) -> Result<BTreeSet<Day>, ConfigError> {
         let mut days = BTreeSet::new();
         for text in texts {
             let (first, last) = text.split_once('/').unwrap_or((text, text));
             let day = |text: &str| text.trim().parse().map(Day::from_date);
             let (Ok(first), Ok(last)) = (day(first), day(last)) else {
                 let fix = "write a day as 2026-10-01, a span as 2026-10-01/2026-10-07";
-                return Err(self.wrong(format!("{place}: {text:?}"), fix));
+                let what = format!("{}: {text:?} is no day", keys.join("."));
+                return Err(self.wrong((keys, text), what, fix));
             };
             days.extend((first.0..=last.0).map(Day));
         }
@@ -208,7 +201,8 @@ impl Meaning<'_> {
             let audience = Audience::parse(name).filter(|_| declared.contains(name));
             audience.map(|audience| (audience, *most)).ok_or_else(|| {
                 let fix = "name one of `audiences`";
-                self.wrong(format!("limits.audience_day_max: {name:?}"), fix)
+                let what = format!("limits.audience_day_max: {name:?} is not declared");
+                self.wrong((&["limits", "audience_day_max"], name), what, fix)
             })
         };
         raw.iter().map(one).collect()
@@ -219,12 +213,13 @@ impl Meaning<'_> {
     /// # Errors
     /// When it says something that cannot be meant.
     pub fn window(&self, text: &str) -> Result<Window, ConfigError> {
-        let fix = "write it as \"09:00-18:00\"";
-        let (opens, closes) = text
-            .split_once('-')
-            .ok_or_else(|| self.wrong(format!("cadence.window = {text:?}"), fix))?;
-        Window::parse(opens.trim(), closes.trim())
-            .map_err(|error| self.wrong(format!("cadence.window = {text:?}: {error}"), fix))
+        let wrong = |why: &str| {
+            let what = format!("cadence.window = {text:?}: {why}");
+            self.wrong((&["cadence", "window"], text), what, "write it as \"09:00-18:00\"")
+        };
+        let (opens, closes) =
+            text.split_once('-').ok_or_else(|| wrong("no - between two times"))?;
+        Window::parse(opens.trim(), closes.trim()).map_err(|error| wrong(&error.to_string()))
     }
 
     /// The audiences.
@@ -235,7 +230,8 @@ impl Meaning<'_> {
         let one = |text: &String| {
             Audience::parse(text).ok_or_else(|| {
                 self.wrong(
-                    format!("audiences: {text:?}"),
+                    (&["audiences"], text),
+                    format!("audiences: {text:?} is no audience"),
                     "an audience is {language}-{name}, as 英语-工程设备经销商",
                 )
             })
@@ -257,6 +253,7 @@ impl Meaning<'_> {
             for tag in tags {
                 if let Some(other) = seen.insert(tag, group) {
                     return Err(self.wrong(
+                        (&["tags", "groups", group], tag),
                         format!("tags.groups: {tag:?} is in both {other:?} and {group:?}"),
                         "a tag belongs to one group: take it out of the other",
                     ));
@@ -265,10 +262,12 @@ impl Meaning<'_> {
                     Ok(TagName::Plain(_)) => (),
                     Ok(_) => {
                         let fix = "batch tags find their group by their series: take it out";
-                        return Err(self.wrong(format!("tags.groups.{group}: {tag:?}"), fix));
+                        let what = format!("tags.groups.{group}: {tag:?} is a batch tag");
+                        return Err(self.wrong((&["tags", "groups", group], tag), what, fix));
                     }
                     Err(error) => {
                         return Err(self.wrong(
+                            (&["tags", "groups", group], tag),
                             format!("tags.groups.{group}: {error}"),
                             "correct the tag's name",
                         ));
@@ -286,8 +285,9 @@ impl Meaning<'_> {
     pub fn companies(&self, raw: &RawCompany) -> Result<Companies, ConfigError> {
         let aliases: Vec<(String, String)> =
             raw.aliases.iter().map(|(from, to)| (from.clone(), to.clone())).collect();
-        Companies::new(&aliases, &raw.free, &raw.not_free)
-            .map_err(|error| self.wrong(format!("[company]: {error}"), "correct that domain"))
+        Companies::new(&aliases, &raw.free, &raw.not_free).map_err(|error| {
+            self.wrong((&["company"], ""), format!("[company]: {error}"), "correct that domain")
+        })
     }
 
     /// All `*.letter` files of the directory.
@@ -296,11 +296,10 @@ impl Meaning<'_> {
     /// When it says something that cannot be meant.
     pub fn templates(&self, dir: &Path, series: &Series) -> Result<Templates, ConfigError> {
         let dir = self.beside(dir);
-        let unreadable = |error: std::io::Error| ConfigError {
-            file: dir.display().to_string(),
-            message: format!("templates cannot be read: {error}"),
-            fix: "name their directory with templates = \"…\", relative to the configuration"
-                .to_owned(),
+        let unreadable = |error: std::io::Error| {
+            let what = format!("templates: {} cannot be read: {error}", dir.display());
+            let fix = "name the directory of the *.letter files, relative to this file";
+            self.wrong((&["templates"], ""), what, fix)
         };
         let mut templates = Vec::new();
         for found in fs::read_dir(&dir).map_err(unreadable)? {
@@ -308,17 +307,17 @@ impl Meaning<'_> {
             if path.extension().is_none_or(|ending| ending != "letter") {
                 continue;
             }
-            let source = fs::read_to_string(&path).map_err(unreadable)?;
+            let source = spot::read(&path, "take it away, or let this user read it")?;
             let file = path.display().to_string();
             let template =
                 Template::parse(&file, &source, series).map_err(|error| ConfigError {
-                    file: file.clone(),
-                    message: error.to_string(),
-                    fix: "correct the template; `tradewind check` looks at all of them".to_owned(),
+                    place: format!("{}:{}", error.file, error.line),
+                    message: error.what,
+                    fix: error.fix,
                 })?;
             if let Some(found) = lint::check(&template, None).into_iter().find(is_error) {
                 return Err(ConfigError {
-                    file: format!("{}:{}", found.file, found.line),
+                    place: format!("{}:{}", found.file, found.line),
                     message: found.what,
                     fix: found.fix,
                 });
@@ -344,11 +343,24 @@ impl Meaning<'_> {
                 Ok(Transport::Maildir(store.join(maildir.unwrap_or_else(|| "maildir".into()))))
             }
             RawTransport::Relay if relays.is_empty() => Err(self.wrong(
+                (&["transport"], ""),
                 "transport = \"relay\" without a [[relay]]",
                 "add [[relay]] with host = \"…\"",
             )),
-            RawTransport::Relay => Ok(Transport::Relay(relays)),
+            RawTransport::Relay => {
+                let relays = relays.into_iter().map(|relay| self.relay(relay));
+                Ok(Transport::Relay(relays.collect::<Result<_, _>>()?))
+            }
         }
+    }
+
+    fn relay(&self, mut relay: RelayConfig) -> Result<RelayConfig, ConfigError> {
+        if relay.user.is_some() != relay.secret_file.is_some() {
+            let what = "relay: user without secret_file, or the reverse";
+            return Err(self.wrong((&["relay"], &relay.host), what, "give both, or neither"));
+        }
+        relay.secret_file = relay.secret_file.map(|file| self.beside(&file));
+        Ok(relay)
     }
 
     /// The sender identity.
@@ -359,7 +371,8 @@ impl Meaning<'_> {
         let own = |key: &str, address: &str| match Address::parse(address) {
             Ok(parsed) => Ok(parsed.address.as_str().to_owned()),
             Err(error) => {
-                Err(self.wrong(format!("sender.{key} = {address:?}: {error}"), "correct it"))
+                let what = format!("sender.{key} = {address:?}: {error}");
+                Err(self.wrong((&["sender", key], ""), what, "write it as ann@acme.example"))
             }
         };
         sender.address = own("address", &sender.address)?;
@@ -384,7 +397,8 @@ impl Meaning<'_> {
                 })
             });
             if !sound || url.ends_with('/') {
-                return Err(self.wrong(format!("http.public_url = {url:?}"), fix));
+                let what = format!("http.public_url = {url:?} is no address of a site");
+                return Err(self.wrong((&["http", "public_url"], ""), what, fix));
             }
         }
         Ok(http)

@@ -108,11 +108,16 @@ impl Office {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(keeper: Keeper) -> std::io::Result<Self> {
+    pub fn start(mut keeper: Keeper) -> std::io::Result<Self> {
         let (errands, inbox) = channel();
-        let thread = std::thread::Builder::new()
-            .name("keeper".to_owned())
-            .spawn(move || work(keeper, &inbox))?;
+        let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
+            let result = work(&mut keeper, &inbox);
+            // Said at once: the memory may take its time to let go of a bad disk.
+            if let Err(Failure { message, fix, .. }) = &result {
+                tracing::error!(message, fix, "the store has failed");
+            }
+            result
+        })?;
         Ok(Self { errands, thread })
     }
 
@@ -139,12 +144,12 @@ impl Office {
     }
 }
 
-fn work(mut keeper: Keeper, inbox: &Receiver<(Moment, Errand)>) -> Result<(), Failure> {
+fn work(keeper: &mut Keeper, inbox: &Receiver<(Moment, Errand)>) -> Result<(), Failure> {
     let mut told = Vec::new();
     while let Ok((now, errand)) = inbox.recv() {
-        told.extend(done(&mut keeper, now, errand)?);
+        told.extend(done(keeper, now, errand)?);
         for (now, errand) in inbox.try_iter().take(GROUP_MAX) {
-            told.extend(done(&mut keeper, now, errand)?);
+            told.extend(done(keeper, now, errand)?);
         }
         keeper.store.commit()?;
         told.drain(..).for_each(Told::tell);

@@ -1,11 +1,11 @@
 //! The files of a configuration: their views and exclusions, each mistake with its file and line.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::book::view::{View, ViewError, Views};
 use crate::conditions::{self, ReadViews, Words};
-use crate::meaning::{ConfigError, Meaning};
+use crate::misread::Misread;
+use crate::spot::{self, ConfigError, Meaning};
 use crate::typed::{RawExclude, RawInclude};
 use crate::values::Fault;
 
@@ -28,35 +28,27 @@ pub struct Sources {
 impl Source {
     fn wrong(&self, fault: Fault) -> ConfigError {
         ConfigError {
-            file: self.file.display().to_string(),
-            message: format!("line {}: {}", fault.line(&self.text), fault.message),
+            place: format!("{}:{}", self.file.display(), fault.line(&self.text)),
+            message: fault.message,
             fix: fault.fix,
         }
     }
 }
 
 impl Sources {
-    /// Reads the included files; `own` is the configuration itself.
+    /// Reads the included files; the configuration itself comes last.
     ///
     /// # Errors
     /// When one of them cannot be read.
-    pub fn read(
-        mean: &Meaning<'_>,
-        includes: Vec<String>,
-        own: Source,
-    ) -> Result<Self, ConfigError> {
+    pub fn read(mean: &Meaning<'_>, includes: &[String]) -> Result<Self, ConfigError> {
+        let fix = "include = names a file with [[views]] and [exclude], beside the configuration";
         let mut files = Vec::with_capacity(includes.len() + 1);
         for name in includes {
-            let file = mean.beside(Path::new(&name));
-            let text = fs::read_to_string(&file).map_err(|error| {
-                mean.wrong(
-                    format!("include = {name:?}: {error}"),
-                    "name a file with [[views]] and [exclude], relative to the configuration",
-                )
-            })?;
+            let file = mean.beside(Path::new(name));
+            let text = spot::read(&file, fix)?;
             files.push(Source { file, text });
         }
-        files.push(own);
+        files.push(Source { file: mean.file.to_owned(), text: mean.text.to_owned() });
         Ok(Self { files })
     }
 
@@ -76,7 +68,7 @@ impl Sources {
             let message = error.to_string();
             source.map_or_else(
                 || ConfigError {
-                    file: String::new(),
+                    place: String::new(),
                     message: message.clone(),
                     fix: "correct the view under [[views]]".to_owned(),
                 },
@@ -99,12 +91,12 @@ impl Sources {
     ) -> Result<RawExclude, ConfigError> {
         let mut told = None;
         for source in self.files.iter().rev().skip(1) {
-            let include: RawInclude =
-                toml::from_str(&source.text).map_err(|error| ConfigError {
-                    file: source.file.display().to_string(),
-                    message: error.to_string().trim_end().to_owned(),
-                    fix: "an included file may hold [[views]] and [exclude] only".to_owned(),
-                })?;
+            let include: RawInclude = toml::from_str(&source.text).map_err(|error| {
+                let Misread { line, column, message, .. } = Misread::of(&source.text, &error);
+                let place = format!("{}:{line}:{column}", source.file.display());
+                let fix = "an included file may hold [[views]] and [exclude] only".to_owned();
+                ConfigError { place, message, fix }
+            })?;
             told = told.or(include.exclude.map(|exclude| (source, exclude)));
         }
         if let (Some(own), Some(source)) = (own, self.files.last()) {

@@ -32,7 +32,7 @@ pub struct Sender {
 }
 
 /// One smarthost.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelayConfig {
     /// Host name or address.

@@ -11,6 +11,7 @@ use crate::meaning::Transport as Ways;
 use crate::net::dispatch::{Limits, Route, Transport};
 use crate::net::maildir::Maildir;
 use crate::net::relay::{Login, Relay, Timeouts, TlsLevel};
+use crate::secret;
 use crate::typed::{RelayConfig, RelayTls};
 
 /// Letters written to the maildir at once.
@@ -35,6 +36,28 @@ pub async fn listen(config: &Config) -> Result<TcpListener, Failure> {
         }
         None => TcpListener::bind(config.http.listen).await.map_err(failed),
     }
+}
+
+/// Whether a reload may take another configuration: what leaves, and by which way, was opened at
+/// the start. To go on by the old way while the file names another would be worse than no reload.
+///
+/// # Errors
+/// 78, and what to do instead.
+pub fn reloadable(old: &Config, new: &Config) -> Result<(), Failure> {
+    let changed = if old.store != new.store {
+        "the store"
+    } else if old.transport != new.transport {
+        "the transport"
+    } else if old.http.listen != new.http.listen {
+        "the listener"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(
+        78,
+        format!("a reload cannot change {changed}"),
+        "stop the daemon, which lets letters in conversation end, and start it anew",
+    ))
 }
 
 /// What bounds the dispatcher.
@@ -75,21 +98,13 @@ fn route(relay: &RelayConfig, config: &Config) -> Result<Route, Failure> {
     let (_, domain) = config.sender.address.rsplit_once('@').unwrap_or(("", "localhost"));
     let login = match (&relay.user, &relay.secret_file) {
         (Some(user), Some(file)) => {
-            let secret = std::fs::read_to_string(file).map_err(|error| {
-                let fix = "let the daemon, and nobody else, read it";
-                Failure::usage(78, format!("{}: {error}", file.display()), fix)
+            // A group that may read it is how root hands a secret to a service.
+            let secret = secret::read(file, secret::GROUP_MAY_READ).map_err(|error| {
+                Failure::new(78, format!("{}: {error}", file.display()), error.fix(file))
             })?;
             Some(Login { user: user.clone(), secret: secret.trim_end().to_owned() })
         }
-        (None, None) => None,
-        _ => {
-            let fix = "give both, or neither";
-            return Err(Failure::usage(
-                78,
-                "[[relay]]: user without secret_file, or the reverse",
-                fix,
-            ));
-        }
+        _ => None,
     };
     Ok(Route {
         relay: Relay {

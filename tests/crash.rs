@@ -3,7 +3,11 @@
 //!
 //! Where a kill fell is told by what is found afterwards, the journal and the sink's own record,
 //! and not by what was aimed at. `TRADEWIND_CRASH_ROUNDS` and `TRADEWIND_CRASH_SEED` may be set.
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that fails is a test that fails"
+)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -234,10 +238,10 @@ impl<'a> Drill<'a> {
             Aim::ImportAlone => self.kill_in_import_of_file(n, true),
             _ => (),
         }
-        let answered = self.import(n, rows.clone(), None);
+        let answered = import(self.client(), n, &rows, &|_| ());
         assert_eq!(answered.len(), rows.len());
         // Idempotent: whatever was kept before the kill is known, and nothing is new twice.
-        let again = self.import(n, rows, None);
+        let again = import(self.client(), n, &rows, &|_| ());
         assert!(again.iter().all(|(_, word)| word == "known"), "{again:?}");
         match aim {
             Aim::ClaimToDot => self.kill_between_claim_and_dot(n),
@@ -357,21 +361,13 @@ impl<'a> Drill<'a> {
         Client::connect(&self.place.store().join("control.sock")).unwrap().unwrap()
     }
 
-    /// Imports the batch of round `n` in stretches; what was answered, by address, until it was
-    /// done or the daemon died.
-    fn import(
-        &self,
-        n: u32,
-        rows: Vec<ImportRow>,
-        progress: Option<std::sync::mpsc::Sender<usize>>,
-    ) -> Vec<(String, String)> {
-        import(self.client(), n, rows, progress)
-    }
-
     fn kill_in_import(&mut self, n: u32, rows: &[ImportRow]) {
         let (progress, answered_so_far) = channel();
         let (client, all) = (self.client(), rows.to_vec());
-        let importing = thread::spawn(move || import(client, n, all, Some(progress)));
+        let importing = thread::spawn(move || {
+            // Nobody counts any more once the daemon is killed.
+            import(client, n, &all, &|done| _ = progress.send(done))
+        });
         let until = usize::try_from(self.dice.below(7)).unwrap();
         wait_for(&answered_so_far, until);
         self.dice.pause(4_000);
@@ -393,7 +389,11 @@ impl<'a> Drill<'a> {
         }
         let before = self.journal_bytes();
         let words = ["import", "file.csv", "--tag", "同行", "--verdicts", "verdicts.csv"];
-        let mut importing = self.place.command(&words).stdout(Stdio::null()).spawn().unwrap();
+        let mut command = self.place.command_on("store", &words);
+        if alone {
+            command.args(["--clock", &self.clock]);
+        }
+        let mut importing = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         self.wait_for_growth(before, &mut importing);
         self.dice.pause(300_000);
         if alone {
@@ -462,7 +462,7 @@ impl<'a> Drill<'a> {
     fn begin_batch(&mut self, n: u32) -> Child {
         self.clock = time(n, "09:00");
         let words = ["clock", "--to", &self.clock];
-        let mut command = self.place.command(&words);
+        let mut command = self.place.command_on("store", &words);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
@@ -562,11 +562,13 @@ fn batch(n: u32) -> Vec<ImportRow> {
     (2..).zip(colleagues.chain(loners)).map(row).collect()
 }
 
+/// Imports the batch of round `n` in stretches; what was answered, by address, until it was done or
+/// the daemon died.
 fn import(
     mut client: Client,
     n: u32,
-    rows: Vec<ImportRow>,
-    progress: Option<std::sync::mpsc::Sender<usize>>,
+    rows: &[ImportRow],
+    progress: &dyn Fn(usize),
 ) -> Vec<(String, String)> {
     let begin = ImportBegin {
         tag: Some(format!("英语-工程设备经销商-营销{:02}", n + 1)),
@@ -583,9 +585,7 @@ fn import(
             assert_eq!(verdict[0], row.line);
             answered.push((row.address.clone(), verdict[1].as_str().unwrap().to_owned()));
         }
-        if let Some(progress) = &progress {
-            let _ = progress.send(n + 1);
-        }
+        progress(n + 1);
     }
     let _ = client.ask(&Request::ImportEnd { import });
     answered

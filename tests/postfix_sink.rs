@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Place, Running, daemon, skip, tool};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const SEARCH: &str = "email,name,company,country,language\n\
     zoe@lefevre-tp.example,Zoé Lefèvre,Société Lefèvre TP,France,法语\n";
@@ -85,10 +85,11 @@ fn reads_well(letter: &Value) {
     // What the envelope said, as smtp-sink writes it above the letter.
     assert!(headers["x-mail-args"].as_str().unwrap().contains("<lin.wei@tradewind.example>"));
     assert!(headers["x-rcpt-args"].as_str().unwrap().contains("<zoe@lefevre-tp.example>"));
-    assert_eq!(letter["from"][0][0], "Lin Wei, Tradewind Machinery");
-    assert_eq!(letter["from"][0][1], "lin.wei@tradewind.example");
-    assert_eq!(letter["to"].as_array().unwrap().len(), 1, "{letter}");
-    assert_eq!(letter["to"][0][1], "zoe@lefevre-tp.example");
+    assert_eq!(
+        letter["from"],
+        json!([["Lin Wei, Tradewind Machinery", "lin.wei@tradewind.example"]])
+    );
+    assert_eq!(letter["to"], json!([["Zoé Lefèvre", "zoe@lefevre-tp.example"]]));
     assert!(letter["date"].as_str().unwrap().starts_with("2024-09-05T"), "{letter}");
     for once in ["from", "to", "subject", "date", "message-id", "mime-version"] {
         let names = letter["names"].as_array().unwrap();
@@ -98,7 +99,7 @@ fn reads_well(letter: &Value) {
     assert!(subject.contains("Société Lefèvre TP") && !subject.contains("=?"), "{subject}");
     assert_eq!(headers["list-unsubscribe-post"], "List-Unsubscribe=One-Click");
     assert!(headers["list-unsubscribe"].as_str().unwrap().contains("/u/"), "{headers}");
-    assert_eq!(letter["types"][0], "multipart/alternative", "{letter}");
+    assert_eq!(letter["types"], json!(["multipart/alternative", "text/plain", "text/html"]));
     for part in ["plain", "html"] {
         let text = letter[part].as_str().unwrap();
         assert!(text.contains("Zoé Lefèvre") && text.contains("/u/"), "{part}: {text}");

@@ -450,6 +450,14 @@ fn golden() -> Vec<(What, &'static str)> {
             "0f1e80c4c7feb76403839c0101026f70",
         ),
         (
+            What::Limited {
+                company_per_day_max: 20,
+                contact_gap_days_min: 7,
+                silent_gap_days_min: 21,
+            },
+            "0a1f80c4c7feb764140715",
+        ),
+        (
             What::Labelled {
                 contact,
                 kind: LabelKind::Owner,
@@ -457,11 +465,11 @@ fn golden() -> Vec<(What, &'static str)> {
                 day,
                 by: By::Person(text("op")),
             },
-            "161f80c4c7feb764ac02010477616e67839c0101026f70",
+            "162080c4c7feb764ac02010477616e67839c0101026f70",
         ),
         (
             What::Replied { contact, letter: Some(letter), day },
-            "132080c4c7feb764ac0201ac0203839c01839c01",
+            "132180c4c7feb764ac0201ac0203839c01839c01",
         ),
     ]
 }
@@ -511,7 +519,7 @@ fn codes_are_told_apart() {
     for (n, kind) in (1..).zip([LabelKind::Owner, LabelKind::Stage]) {
         let (contact, by) = (ContactId(0), By::Import(0));
         let bytes = code(What::Labelled { contact, kind, value: String::new(), day: Day(0), by });
-        assert_eq!(bytes, [8, 31, 0, 0, n, 0, 0, 3, 0], "{kind:?}");
+        assert_eq!(bytes, [8, 32, 0, 0, n, 0, 0, 3, 0], "{kind:?}");
     }
     for (n, via) in (1..).zip([Via::OneClick, Via::Page, Via::Mail]) {
         let bytes = code(What::Unsubscribed { contact: ContactId(0), letter: None, via });

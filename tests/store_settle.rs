@@ -45,6 +45,8 @@ enum Step {
     Leave { letter: (u32, u16, u16), named: bool },
     Template { hash: u64 },
     Pause { on: bool },
+    Hold { tag: u16, on: bool },
+    Approve { tag: u16, back: u16 },
     Import { ends: bool },
     Note { who: u32 },
     Commit,
@@ -87,6 +89,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (letter(), any::<bool>()).prop_map(|(letter, named)| Step::Leave { letter, named }),
         1 => (0..4_u64).prop_map(|hash| Step::Template { hash }),
         1 => any::<bool>().prop_map(|on| Step::Pause { on }),
+        1 => (0..8_u16, any::<bool>()).prop_map(|(tag, on)| Step::Hold { tag, on }),
+        1 => (0..8_u16, 0..30_u16).prop_map(|(tag, back)| Step::Approve { tag, back }),
         1 => any::<bool>().prop_map(|ends| Step::Import { ends }),
         1 => who.prop_map(|who| Step::Note { who }),
         2 => Just(Step::Commit),
@@ -112,7 +116,7 @@ impl Author {
     fn who(&self, who: u32) -> Option<ContactId> {
         let count = u32::try_from(self.people.len()).expect("few");
         // A few at both ends, so that the same ones meet again and the last chunks change too.
-        let id = if who % 3 == 0 { count.checked_sub(1 + who / 3)? } else { who };
+        let id = if who.is_multiple_of(3) { count.checked_sub(1 + who / 3)? } else { who };
         (id < count).then_some(ContactId(id))
     }
 
@@ -148,14 +152,14 @@ impl Author {
 
     /// What a step records; nothing when there is nobody to do it to.
     fn write(&mut self, step: &Step) -> Vec<What> {
-        let today = Day(BEGIN.0 + self.day);
-        let by = || By::Rule("r".to_owned());
         match step {
             Step::People { count, company, tag } => {
                 let first = u32::try_from(self.people.len()).expect("few");
                 let tags: Vec<TagId> = self.tag(*tag).into_iter().collect();
-                let address =
-                    |n: u32| format!("{}{n}@c{company}.example", ["hr", "x"][n as usize % 2]);
+                let address = |n: u32| {
+                    let local = if n.is_multiple_of(2) { "hr" } else { "x" };
+                    format!("{local}{n}@c{company}.example")
+                };
                 let mut all = Vec::new();
                 for n in first..first + count {
                     all.push(self.import(n, address(n), *company, tags.clone()));
@@ -173,7 +177,7 @@ impl Author {
             Step::Adopt { who, tag } => {
                 let tags: Vec<TagId> = self.tag(*tag).into_iter().collect();
                 let Some(ContactId(id)) = self.who(*who) else { return Vec::new() };
-                let (was, _) = &self.people[id as usize];
+                let (was, _) = self.people.get(id as usize).expect("known");
                 let What::Imported { address, company, .. } = was.what.clone() else { panic!() };
                 vec![self.import(id, address, company.0, tags)]
             }
@@ -182,11 +186,20 @@ impl Author {
                 let of = |contact| What::Updated { contact, import: 1, card };
                 self.who(*who).map(of).into_iter().collect()
             }
+            _ => self.write_marks(step),
+        }
+    }
+
+    fn write_marks(&mut self, step: &Step) -> Vec<What> {
+        let today = Day(BEGIN.0 + self.day);
+        let by = || By::Rule("r".to_owned());
+        match step {
             Step::Declare { kind } => {
                 self.tags += 1;
                 let (no, name) = (self.tags, format!("tag {}", self.tags));
                 let batch = kind.map(|kind| {
-                    let audience = ["英语-a", "法语-a"][usize::from(no) % 2].to_owned();
+                    let audience = if no.is_multiple_of(2) { "英语-a" } else { "法语-a" };
+                    let audience = audience.to_owned();
                     (audience, kind, "s".to_owned(), u8::try_from(no % 30 + 1).expect("small"))
                 });
                 vec![What::TagDeclared { tag: TagId(no - 1), name, group: "g".to_owned(), batch }]
@@ -236,6 +249,7 @@ impl Author {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm a kind of letter")]
     fn write_letters(&mut self, step: &Step) -> Vec<What> {
         let today = Day(BEGIN.0 + self.day);
         let by = By::Person("p".to_owned());
@@ -286,6 +300,14 @@ impl Author {
                 name: format!("{hash}.letter"),
                 source: "s".repeat(5_000),
             }],
+            Step::Hold { tag, on } => one(self.tag(*tag).map(|tag| match on {
+                true => What::BatchHeld { tag, by, reason: "w".to_owned() },
+                false => What::BatchReleased { tag, by },
+            })),
+            Step::Approve { tag, back } => one(self.tag(*tag).map(|tag| {
+                let due = today.plus(-i32::from(*back));
+                What::RoundApproved { tag, due, by }
+            })),
             Step::Pause { on: true } => vec![What::Paused { by }],
             Step::Pause { on: false } => vec![What::Resumed { by }],
             Step::Import { ends: false } => {

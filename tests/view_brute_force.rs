@@ -1,5 +1,11 @@
 //! Views against brute force: sets that the store keeps over a random history, and an evaluator that
 //! reads plain records, one contact after the other.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a helper that fails is a test that fails"
+)]
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -31,7 +37,8 @@ const PEOPLE: [(&str, &str); 7] = [
     ("z@b.example", "b.example"),
 ];
 /// Name, group, and batch as (series, number).
-const TAGS: [(&str, &str, Option<(&str, u8)>); 5] = [
+type TagRow = (&'static str, &'static str, Option<(&'static str, u8)>);
+const TAGS: [TagRow; 5] = [
     ("英语-设备-营销01", "marketing", Some(("营销", 1))),
     ("英语-设备-阅读01", "reading", Some(("阅读", 1))),
     ("💬询盘", "intention", None),
@@ -474,7 +481,7 @@ fn stands(at: TextAt, values: &[String], text: &str) -> bool {
     })
 }
 
-fn ordered<T: PartialOrd>(op: Op, a: T, b: T) -> bool {
+fn ordered<T: PartialOrd + Copy>(op: Op, a: T, b: T) -> bool {
     match op {
         Op::Eq => a == b,
         Op::Ne => a != b,
@@ -488,7 +495,7 @@ fn ordered<T: PartialOrd>(op: Op, a: T, b: T) -> bool {
 fn tested(test: &Test, cell: &str) -> bool {
     let is = |op: Op, with: &Cell| match with {
         _ if cell.is_empty() => false,
-        Cell::Text(text) => ordered(op, cell.to_lowercase(), text.to_lowercase()),
+        Cell::Text(text) => ordered(op, cell.to_lowercase().as_str(), text.to_lowercase().as_str()),
         Cell::Number(number) => {
             let found: Result<f64, _> = cell.parse();
             found.is_ok_and(|found| ordered(op, found, *number))

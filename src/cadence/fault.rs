@@ -66,7 +66,7 @@ pub enum Unreadable {
         field: String,
     },
     /// A mapping of a column that the input does not have.
-    #[error("mapping {header}: there is no such column among {found}")]
+    #[error("mapping {header}: no such column among {found}: write it as the header does")]
     MapHeader {
         /// The column asked for.
         header: String,
@@ -91,7 +91,7 @@ pub enum Unreadable {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowFault {
     /// Longer than the limit on records.
-    #[error("longer than {max} bytes: a quote or a line end is missing here, or it is no row")]
+    #[error("longer than {max} bytes: close the quote or end the line that is missing here")]
     TooLong {
         /// The limit, in bytes.
         max: usize,

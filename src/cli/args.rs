@@ -155,7 +155,8 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct RunArgs {
     /// How many seconds of the rehearsal clock pass in one (needs --clock)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub clock_speed: Option<u32>,
 }
 
@@ -169,7 +170,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "TAG")]
     pub tag: Option<String>,
     /// Contacts of one company and kind at most; 0 lifts it [default: 10 for batch tags]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub cap: Option<u32>,
     /// Fill the batches from the tag's on by room, instead of one batch
     #[arg(long, requires = "tag")]
@@ -222,7 +223,7 @@ pub enum TagMode {
 #[derive(Args, Debug)]
 pub struct PlanArgs {
     /// The day [default: today]
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub date: Option<NaiveDate>,
     /// One line per contact of every due batch
     #[arg(long)]
@@ -242,7 +243,7 @@ pub struct WhyArgs {
     /// Whom
     pub address: String,
     /// The day [default: today]
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub date: Option<NaiveDate>,
 }
 
@@ -250,13 +251,13 @@ pub struct WhyArgs {
 #[derive(Args, Debug)]
 pub struct ReportArgs {
     /// One day [default: today]
-    #[arg(long, value_name = "DATE", conflicts_with_all = ["from", "to"])]
+    #[arg(long, value_name = "DATE", value_parser = date, conflicts_with_all = ["from", "to"])]
     pub date: Option<NaiveDate>,
     /// First day
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub from: Option<NaiveDate>,
     /// Last day
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
 }
 
@@ -372,8 +373,12 @@ pub struct SinkArgs {
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
     /// Which port of 127.0.0.1 to listen on; 0 takes a free one
-    #[arg(long, value_name = "N", default_value_t)]
+    #[arg(long, value_name = "N", default_value_t, allow_negative_numbers = true)]
     pub port: u16,
+}
+
+fn date(text: &str) -> Result<NaiveDate, String> {
+    text.parse().map_err(|err| format!("{err}; write a day as YYYY-MM-DD, as 2024-09-05"))
 }
 
 fn instant(text: &str) -> Result<DateTime<FixedOffset>, String> {
@@ -454,7 +459,8 @@ mod tests {
             ("", "Usage"),
             ("imprt", "import"),
             ("plan --dat 2024-09-05", "--date"),
-            ("plan --date 2024-02-30", "--date"),
+            ("plan --date 2024-02-30", "YYYY-MM-DD"),
+            ("import --cap -1", "'-1' for '--cap <N>'"),
             ("clock --to yesterday", "RFC 3339"),
             ("import --spread", "--tag"),
             ("import --mode nw", "new"),

@@ -183,7 +183,7 @@ fn told(opening: &Opening) {
 }
 
 /// A message beside the answer; nobody is left to tell if it fails.
-fn tell(message: &dyn fmt::Display) {
+pub fn tell(message: &dyn fmt::Display) {
     let _ = writeln!(io::stderr(), "tradewind: {message}");
 }
 

@@ -15,11 +15,13 @@ use crate::book::contact::Kind;
 use crate::cadence::fault::Unreadable;
 use crate::cadence::rows::{Options, Row, Rows};
 use crate::cli::args::{ImportArgs, Mode, TagMode};
-use crate::cli::backend::{Backend, account};
+use crate::cli::backend::{Backend, account, tell};
 use crate::control::{Answer, Failure, ImportBegin, ImportRow, Request};
 
 /// Rows of one stretch at most.
 const STRETCH_ROWS: usize = 2_000;
+/// Invalid rows told one by one; the file of `--verdicts` has all of them.
+const TOLD_MAX: usize = 5;
 /// Bytes of one stretch, more or less, at most: far below what the socket takes.
 const STRETCH_BYTES: usize = 2 * 1024 * 1024;
 
@@ -38,29 +40,44 @@ pub fn refuse_rash(args: &ImportArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Imports one file or standard input; answers the summary.
+/// Imports one file or standard input; answers the summary, as a bad finding when there were rows
+/// and every one of them was invalid. The first invalid rows are told on standard error.
 ///
 /// # Errors
 /// 65 for an input that is no saved search, 66 for a file that is not there, 73 if the verdicts
 /// cannot be written, and what the backend says.
 pub fn run(backend: &mut Backend, args: &ImportArgs) -> Result<Answer, Failure> {
     let (input, bar) = open(&args.file)?;
-    let verdicts = args.verdicts.as_deref().map(Verdicts::create).transpose()?;
     let rows = rows(bar.wrap_read(input), args)?;
-    let mut course = Course { ask: &mut |request| backend.ask(request), verdicts, bar, rows: 0 };
+    let verdicts = args.verdicts.as_deref().map(Verdicts::open).transpose()?;
+    let mut ask = |request| backend.ask(request);
+    let mut course = Course {
+        ask: &mut ask,
+        verdicts,
+        bar,
+        file: named(args),
+        rows: 0,
+        invalid: Invalid::default(),
+    };
     let answer = course.run(begin(args), rows);
     course.bar.finish_and_clear();
+    course.invalid.tell(&course.file);
     answer
+}
+
+/// The input, for messages.
+fn named(args: &ImportArgs) -> String {
+    match args.file.to_string_lossy() {
+        stdin if stdin == "-" => "standard input".to_owned(),
+        file => file.into_owned(),
+    }
 }
 
 /// Finds out what the input is and reads it row by row.
 fn rows<R: Read>(input: R, args: &ImportArgs) -> Result<Rows<R>, Failure> {
     let options = Options { map: args.map.clone(), ..Options::default() };
     Rows::open(input, &options).map_err(|err| {
-        let file = match args.file.to_string_lossy() {
-            stdin if stdin == "-" => "standard input".to_owned(),
-            file => file.into_owned(),
-        };
+        let file = named(args);
         if let Unreadable::Input(err) = &err {
             return unread(&file, err);
         }
@@ -156,7 +173,44 @@ struct Course<'a> {
     ask: &'a mut dyn FnMut(Request) -> Answer,
     verdicts: Option<Verdicts>,
     bar: ProgressBar,
+    file: String,
     rows: usize,
+    invalid: Invalid,
+}
+
+/// Rows that could not be taken.
+#[derive(Default)]
+struct Invalid {
+    rows: usize,
+    /// Line and fault of the first.
+    first: Vec<(u64, String)>,
+}
+
+impl Invalid {
+    fn note(&mut self, answer: &Value) {
+        let verdicts = answer.get("verdicts").and_then(Value::as_array);
+        for verdict in verdicts.into_iter().flatten() {
+            if verdict.get(1).is_none_or(|word| word != "invalid") {
+                continue;
+            }
+            self.rows += 1;
+            if self.first.len() < TOLD_MAX {
+                let line = verdict.get(0).and_then(Value::as_u64).unwrap_or_default();
+                let fault = verdict.get(2).and_then(Value::as_str).unwrap_or_default();
+                self.first.push((line, fault.to_owned()));
+            }
+        }
+    }
+
+    fn tell(&self, file: &str) {
+        for (line, fault) in &self.first {
+            tell(&format_args!("{file}:{line}: {fault}"));
+        }
+        let more = self.rows - self.first.len();
+        if more > 0 {
+            tell(&format_args!("{more} more invalid rows; --verdicts FILE lists every row"));
+        }
+    }
 }
 
 impl Course<'_> {
@@ -170,9 +224,12 @@ impl Course<'_> {
         let import =
             begun.get("import").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
         let import = import.ok_or_else(|| strange("an import without a number", &begun))?;
+        if let Some(verdicts) = &mut self.verdicts {
+            verdicts.begin()?;
+        }
         let mut stretch = Stretch::default();
         for row in rows {
-            let row = row.map_err(|err| unread("after the rows so far", &err))?;
+            let row = row.map_err(|err| unread(&self.file, &err))?;
             if stretch.push(wanted(row)) {
                 self.send(import, &mut stretch)?;
             }
@@ -186,7 +243,8 @@ impl Course<'_> {
             let seconds = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
             summary.insert("seconds".to_owned(), Value::from(seconds));
         }
-        Ok(Answer::One(summary))
+        let useless = self.rows > 0 && self.invalid.rows == self.rows;
+        Ok(if useless { Answer::Bad(summary) } else { Answer::One(summary) })
     }
 
     /// Sends a stretch and leaves it empty; its verdicts are durable when this returns.
@@ -201,6 +259,7 @@ impl Course<'_> {
         };
         let sent = rows.len();
         let answer = self.order(Request::ImportRows { import, rows })?;
+        self.invalid.note(&answer);
         if let Some(verdicts) = &mut self.verdicts {
             verdicts.write(&named, &answer)?;
         }
@@ -252,12 +311,22 @@ struct Verdicts {
 }
 
 impl Verdicts {
-    fn create(path: &Path) -> Result<Self, Failure> {
+    /// What stands in the file is left alone until the import has begun.
+    fn open(path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
-        let file = File::create(path).map_err(|err| unwritten(&name, &err))?;
-        let mut verdicts = Self { out: csv::Writer::from_writer(file), path: name };
-        verdicts.record(["line", "address", "verdict", "detail"])?;
-        Ok(verdicts)
+        let file = File::options().write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|err| unwritten(&name, &err))?;
+        Ok(Self { out: csv::Writer::from_writer(file), path: name })
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        let file = self.out.get_ref();
+        // A pipe or a terminal cannot be emptied.
+        let about = file.metadata().map_err(|err| unwritten(&self.path, &err))?;
+        if about.is_file() {
+            file.set_len(0).map_err(|err| unwritten(&self.path, &err))?;
+        }
+        self.record(["line", "address", "verdict", "detail"])
     }
 
     fn write(&mut self, named: &[(u64, String)], answer: &Value) -> Result<(), Failure> {
@@ -364,9 +433,16 @@ mod tests {
         let path = dir.path().join("verdicts.csv");
         let mut asked = Vec::new();
         let mut ask = |request: Request| desk(&mut asked, &request);
-        let verdicts = Some(Verdicts::create(&path).unwrap());
+        let verdicts = Some(Verdicts::open(&path).unwrap());
         let bar = ProgressBar::hidden();
-        let mut course = Course { ask: &mut ask, verdicts, bar: bar.clone(), rows: 0 };
+        let mut course = Course {
+            ask: &mut ask,
+            verdicts,
+            bar: bar.clone(),
+            file: String::new(),
+            rows: 0,
+            invalid: Invalid::default(),
+        };
         let answer = course.run(ImportBegin::default(), (2..4102).map(row)).unwrap();
         let Answer::One(summary) = answer else { panic!("{answer:?}") };
         assert!(summary["seconds"].as_f64().unwrap() < 99.0);
@@ -394,8 +470,14 @@ mod tests {
             Request::ImportBegin(_) => Answer::One(json!({"import": 1})),
             _ => Answer::Failed(Failure::new(74, "disk full", "make room")),
         };
-        let mut course =
-            Course { ask: &mut ask, verdicts: None, bar: ProgressBar::hidden(), rows: 0 };
+        let mut course = Course {
+            ask: &mut ask,
+            verdicts: None,
+            bar: ProgressBar::hidden(),
+            file: String::new(),
+            rows: 0,
+            invalid: Invalid::default(),
+        };
         let failure = course.run(ImportBegin::default(), std::iter::once(row(1))).unwrap_err();
         assert_eq!(failure.code, 74);
     }

@@ -19,7 +19,8 @@ impl Keeper {
     ///
     /// # Errors
     /// When a view cannot be evaluated, or the day is too far away.
-    pub fn plan_ahead(&self, today: Day, day: Day) -> Result<Plan, Failure> {
+    pub fn plan_ahead(&self, day: Day, now: Moment) -> Result<Plan, Failure> {
+        let today = self.day_of(now);
         if day < today {
             return World::past(self, day).plan();
         }
@@ -27,7 +28,7 @@ impl Keeper {
             let fix = "ask for a day within the next ten years";
             return Err(Failure::usage(64, format!("{day} is too far ahead"), fix));
         }
-        let mut world = World::new(self, today, Shares::default());
+        let mut world = World::new(self, now, Shares::default());
         while world.day() < day {
             world.step()?;
         }
@@ -43,8 +44,7 @@ impl Keeper {
             let fix = "ask for 1 to 3660 days";
             return Err(Failure::usage(64, format!("--days {days}"), fix));
         }
-        let today = self.day_of(now);
-        let mut world = World::new(self, today, shares);
+        let mut world = World::new(self, now, shares);
         let mut lines = Vec::with_capacity(usize::from(days));
         let mut letters = 0_u64;
         for _ in 0..days {
@@ -73,7 +73,7 @@ impl Keeper {
             }));
         }
         Ok(json!({
-            "from": today.to_string(),
+            "from": self.day_of(now).to_string(),
             "days": lines,
             "letters": letters,
             "opens_per_thousand": shares.opens,

@@ -4,20 +4,19 @@
 //! keeps her place (DESIGN §6). What a closed day left behind is recorded with its first reasons, so
 //! that what carries goes out on following days and every "why" has an answer.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
-use crate::book::contact::{CompanyNo, ContactId, Day, Moment};
+use crate::book::contact::{ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
-use crate::cadence::plan::{self, Book, Limits, Plan, Round};
+use crate::cadence::plan;
 use crate::cadence::reason::Reason;
 use crate::control::Failure;
 use crate::desk::dayplan::{DayPlan, Due, RoundPlan};
 use crate::desk::keeper::Keeper;
-use crate::feedback::entry::{By, RoundRecord, What};
+use crate::feedback::entry::{By, Entry, RoundRecord, What};
 use crate::feedback::open::OpenClass;
 use crate::feedback::rule::{PendingOpen, Promote, Readers};
-use crate::store::ledger;
 
 impl Keeper {
     /// Does everything that is due at `now`: opens days, moves readers, plans, ends old letters.
@@ -42,11 +41,10 @@ impl Keeper {
             self.freeze(today, now)?;
         }
         let open = now < closes;
-        if std::mem::take(&mut self.stale) && open {
-            self.refresh(now, true)?;
-        }
-        if !open && self.day.as_ref().is_some_and(|plan| !plan.closed) {
-            self.refresh(now, false)?;
+        let closing = !open && self.day.as_ref().is_some_and(|plan| !plan.closed);
+        // Who comes after the window is judged as well: she waits, and has an answer.
+        if std::mem::take(&mut self.stale) || closing {
+            self.refresh(open)?;
         }
         Ok(())
     }
@@ -116,6 +114,7 @@ impl Keeper {
             self.store.record(now, What::DayOpened { day })?;
             self.day = None;
             self.stale = true;
+            self.resting.clear();
         }
         Ok(self.store.commit()?)
     }
@@ -128,9 +127,9 @@ impl Keeper {
             return Ok(());
         }
         if self.day.as_ref().is_none_or(|plan| plan.day != day) {
-            self.day = Some(self.restored(day));
+            self.day = Some(self.restored(day)?);
         }
-        self.refresh(now, false)?;
+        self.refresh(false)?;
         let Some(plan) = self.day.take() else { return Ok(()) };
         let rounds = plan.rounds.iter().map(RoundPlan::record).collect();
         self.store.record(now, What::DayClosed { day, rounds })?;
@@ -161,7 +160,11 @@ impl Keeper {
             is_reader: &|contact, audience| state.reads(contact, audience),
         };
         for promotion in readers.promotions(&opens, day, now) {
-            let tag = self.tag(&promotion.tag.to_string(), now)?;
+            // Of an audience that is no longer declared nobody is written to: she waits.
+            let tag = match self.tag(&promotion.tag.to_string(), now) {
+                Err(failure) if failure.code == 65 => continue,
+                tag => tag?,
+            };
             let by = By::Rule("reading".to_owned());
             let contact = promotion.contact;
             self.store.record(now, What::Tagged { contact, tag, day, by })?;
@@ -194,9 +197,8 @@ impl Keeper {
     /// Plans the day for the first time, or takes its plan up again after a restart.
     fn freeze(&mut self, day: Day, now: Moment) -> Result<(), Failure> {
         let known = self.store.state().frozen.as_ref().is_some_and(|(frozen, _)| *frozen == day);
-        self.day = Some(self.restored(day));
-        let (_, closes) = self.hours(day);
-        self.refresh(now, now < closes)?;
+        self.take_up(day, now)?;
+        self.stale = false;
         if let Some(plan) = self.day.as_ref().filter(|_| !known) {
             let rounds = plan.rounds.iter().map(RoundPlan::record).collect();
             self.store.record(now, What::PlanFrozen { day, rounds })?;
@@ -205,8 +207,54 @@ impl Keeper {
         Ok(())
     }
 
-    /// The frozen plan of a day as the store holds it, without a queue.
-    fn restored(&self, day: Day) -> DayPlan {
+    /// Takes a day into work as the store holds it and things stand now.
+    ///
+    /// # Errors
+    /// When a view cannot be evaluated or a timeline not read.
+    pub fn take_up(&mut self, day: Day, now: Moment) -> Result<(), Failure> {
+        self.day = Some(self.restored(day)?);
+        let (_, closes) = self.hours(day);
+        self.refresh(now < closes)
+    }
+
+    /// The plan of a day as the store holds it, without a queue: as it was frozen, and what became
+    /// of everybody since.
+    fn restored(&self, day: Day) -> Result<DayPlan, Failure> {
+        let mut plan = self.frozen(day);
+        for due in self.due(day) {
+            plan.place(&due);
+        }
+        let state = self.store.state();
+        for round in &mut plan.rounds {
+            let done = self.done(round.tag, round.due);
+            let mut targets = round.judged();
+            if round.due == day {
+                targets.add(&state.members_by(round.tag, day));
+            }
+            let done = targets.and(&done);
+            let claimed = match state.today.day == Some(day) {
+                true => done.and(&state.today.claimed),
+                false => done.clone(),
+            };
+            round.forget(&done);
+            round.send.add(&claimed);
+            for id in done.minus(&claimed).iter() {
+                let reason = self.withdrawn_for(id, round)?;
+                round.put(&reason, &std::iter::once(id).collect());
+            }
+        }
+        plan.rounds.retain(|round| !round.judged().is_empty());
+        Ok(plan)
+    }
+
+    /// Why a letter was withdrawn from a round before it was claimed.
+    fn withdrawn_for(&self, id: ContactId, round: &RoundPlan) -> Result<Reason, Failure> {
+        let timeline = self.store.timeline(id)?;
+        let words = withdrawn(&timeline, round.tag, round.due);
+        Ok(words.and_then(Reason::parse).unwrap_or(Reason::Suppressed))
+    }
+
+    fn frozen(&self, day: Day) -> DayPlan {
         let mut plan = DayPlan::empty(day);
         let state = self.store.state();
         let Some((_, rounds)) = state.frozen.as_ref().filter(|(frozen, _)| *frozen == day) else {
@@ -232,13 +280,14 @@ impl Keeper {
     /// Judges everybody who is not judged yet, and those whose reason may have passed. With `open`
     /// false the day is over: whoever was stopped keeps the reason, whoever is still queued stops at
     /// the window.
-    fn refresh(&mut self, now: Moment, open: bool) -> Result<(), Failure> {
+    fn refresh(&mut self, open: bool) -> Result<(), Failure> {
         let Some(mut day) = self.day.take() else { return Ok(()) };
         if !open {
             day.queue.clear();
             day.queued = ContactSet::new();
             day.closed = true;
         }
+        self.leave_out_untagged(&mut day);
         let mut asked = self.due(day.day);
         for due in &mut asked {
             let done = self.done(due.tag, due.due);
@@ -254,8 +303,18 @@ impl Keeper {
         let plan = self.judge(day.day, &asked, open, Some(&day))?;
         day.take(&plan, &asked);
         self.day = Some(day);
-        let _ = now;
         Ok(())
+    }
+
+    /// Whose tag was taken back is in no round of it, unless her letter was claimed before.
+    fn leave_out_untagged(&self, day: &mut DayPlan) {
+        let rounds: Vec<(TagId, Day)> = day.rounds.iter().map(|r| (r.tag, r.due)).collect();
+        for (place, (tag, due)) in rounds.into_iter().enumerate() {
+            let Some(members) = self.store.state().members(tag) else { continue };
+            let Some(round) = day.rounds.get(place) else { continue };
+            let gone = round.judged().minus(members).minus(&self.done(tag, due));
+            day.leave_out(tag, due, &gone);
+        }
     }
 
     /// The rounds that go out on a day: those due, and those carried into it.
@@ -308,186 +367,22 @@ impl Keeper {
         self.store.state().tag(tag)?.batch.as_ref().map(|batch| batch.kind)
     }
 
-    fn done(&self, tag: TagId, due: Day) -> ContactSet {
+    /// Whose letter of a round was claimed or withdrawn.
+    #[must_use]
+    pub fn done(&self, tag: TagId, due: Day) -> ContactSet {
         let round = self.store.state().rounds.get(&(due, tag));
         round.map(|round| round.done.clone()).unwrap_or_default()
     }
-
-    /// Asks the planner about these rounds, as of the state and of what is planned already. A round
-    /// that would be larger than `approve_above` is held until it is approved.
-    ///
-    /// # Errors
-    /// When a view cannot be evaluated or a timeline not read.
-    pub fn judge(
-        &self,
-        day: Day,
-        asked: &[Due],
-        open: bool,
-        planned: Option<&DayPlan>,
-    ) -> Result<Plan, Failure> {
-        let sight = self.sight(day, asked, open, planned)?;
-        let plan = self.ask(&sight, &BTreeSet::new());
-        let Some(most) = self.config.approve_above else { return Ok(plan) };
-        let large = plan.rounds.iter().filter(|round| {
-            let before = planned.and_then(|plan| plan.round(round.tag, round.due));
-            let before = before.map_or(0, |round| round.send.len());
-            let key = (round.due, round.tag);
-            !round.send.is_empty()
-                && round.send.len() + before > u64::from(most)
-                && !self.store.state().approved.contains(&key)
-        });
-        let large: BTreeSet<(Day, TagId)> = large.map(|round| (round.due, round.tag)).collect();
-        if large.is_empty() { Ok(plan) } else { Ok(self.ask(&sight, &large)) }
-    }
-
-    /// Everything the planner is to be told, but which rounds are too large.
-    fn sight<'a>(
-        &self,
-        day: Day,
-        asked: &'a [Due],
-        open: bool,
-        planned: Option<&DayPlan>,
-    ) -> Result<Sight<'a>, Failure> {
-        let state = self.store.state();
-        let nobody = ContactSet::new();
-        let queued = planned.map_or(&nobody, |plan| &plan.queued);
-        let is_today = state.today.day == Some(day);
-        let mut already = if is_today { state.today.claimed.clone() } else { ContactSet::new() };
-        already.add(queued);
-        let mut taken = if is_today { state.today.by_company.clone() } else { HashMap::new() };
-        for row in queued.iter().filter_map(|id| state.contacts.row(id)) {
-            *taken.entry(row.company).or_default() += 1;
-        }
-        let mut rounds = Vec::with_capacity(asked.len());
-        for due in asked {
-            rounds.push(Seen {
-                due,
-                done: self.done(due.tag, due.due),
-                exclusions: self.exclusions(due.kind, &due.targets, day)?,
-                closed: self.closed_on(day, &due.targets)?,
-                audience_left: self.audience_left(due.tag, &already),
-            });
-        }
-        Ok(Sight { day, open, already, taken, rounds })
-    }
-
-    fn ask(&self, sight: &Sight<'_>, large: &BTreeSet<(Day, TagId)>) -> Plan {
-        let state = self.store.state();
-        let rounds: Vec<Round<'_>> = sight
-            .rounds
-            .iter()
-            .map(|seen| Round {
-                tag: seen.due.tag,
-                kind: seen.due.kind,
-                due: seen.due.due,
-                targets: &seen.due.targets,
-                done: &seen.done,
-                exclusions: seen
-                    .exclusions
-                    .iter()
-                    .map(|(name, who)| (name.as_str(), who))
-                    .collect(),
-                held: state.paused
-                    || state.held.contains(&seen.due.tag)
-                    || large.contains(&(seen.due.due, seen.due.tag)),
-                has_template: self.has_template(seen.due),
-                window_open: sight.open,
-                closed: &seen.closed,
-                audience_left: seen.audience_left,
-            })
-            .collect();
-        let spent = u32::try_from(sight.already.len()).unwrap_or(u32::MAX);
-        let left = |most: Option<u32>| most.map(|most| most.saturating_sub(spent));
-        let limits = Limits {
-            day_left: left(self.config.day_max),
-            sender_left: left(self.config.sender_day_max),
-            ..self.config.limits
-        };
-        let book = Book {
-            suppressed: &state.suppressed,
-            waiting: &state.waiting,
-            in_flight: &ledger::in_flight(state),
-            already_today: &sight.already,
-            last: &state.contacts.last,
-            last_silent: &state.contacts.last_silent,
-            company: &state.contacts.company,
-            rank: &state.contacts.rank,
-            company_taken: &|company| sight.taken.get(&company).copied().unwrap_or(0),
-            first_given: &|contact, tags| self.first_given(contact, tags),
-        };
-        plan::plan(sight.day, &rounds, &book, &limits)
-    }
-
-    /// Who of `within` is where a day is a holiday.
-    ///
-    /// # Errors
-    /// When a view cannot be evaluated.
-    pub fn closed_on(&self, day: Day, within: &ContactSet) -> Result<ContactSet, Failure> {
-        let mut closed = ContactSet::new();
-        for (view, days) in &self.config.closed {
-            if days.contains(&day) {
-                closed.add(&self.view(view, within, day)?);
-            }
-        }
-        Ok(closed)
-    }
-
-    /// The audience of a batch, and what is left of its letters of the day.
-    fn audience_left(&self, tag: TagId, already: &ContactSet) -> Option<(u16, u32)> {
-        let state = self.store.state();
-        let audience = &state.tag(tag)?.batch.as_ref()?.audience;
-        let limits = self.config.audience_day_max.iter().enumerate();
-        let (number, most) = limits
-            .filter(|(_, (of, _))| of == audience)
-            .map(|(at, (_, most))| (at, *most))
-            .next()?;
-        let mut spent = ContactSet::new();
-        for (tag, members) in state.tags.iter().zip(&state.members) {
-            if tag.batch.as_ref().is_some_and(|batch| batch.audience == *audience) {
-                spent.add(&members.and(already));
-            }
-        }
-        let spent = u32::try_from(spent.len()).unwrap_or(u32::MAX);
-        Some((u16::try_from(number).ok()?, most.saturating_sub(spent)))
-    }
-
-    fn has_template(&self, due: &Due) -> bool {
-        let tag = self.store.state().tag(due.tag);
-        tag.and_then(|tag| tag.batch.as_ref()).is_some_and(|batch| {
-            self.config.templates.pick(&batch.audience, batch.kind, ContactId(0), due.due).is_some()
-        })
-    }
-
-    /// Which of these tags a contact was given first.
-    #[must_use]
-    pub fn first_given(&self, contact: ContactId, tags: &[TagId]) -> TagId {
-        let timeline = self.store.timeline(contact).unwrap_or_default();
-        let given = timeline.iter().flat_map(|entry| match &entry.what {
-            What::Imported { tags, .. } => tags.clone(),
-            What::Tagged { tag, .. } => vec![*tag],
-            _ => Vec::new(),
-        });
-        let first = given.into_iter().find(|tag| tags.contains(tag));
-        first.or_else(|| tags.first().copied()).unwrap_or(TagId(0))
-    }
 }
 
-/// What the planner is told of a day.
-struct Sight<'a> {
-    day: Day,
-    open: bool,
-    /// Claimed today, or queued.
-    already: ContactSet,
-    /// The same by company, in units of the cap.
-    taken: HashMap<CompanyNo, u32>,
-    rounds: Vec<Seen<'a>>,
-}
-
-/// What the planner is told of a round.
-struct Seen<'a> {
-    due: &'a Due,
-    done: ContactSet,
-    exclusions: Vec<(String, ContactSet)>,
-    closed: ContactSet,
-    audience_left: Option<(u16, u32)>,
+/// The reason for which a letter was withdrawn from a round, as DESIGN §6 spells it.
+#[must_use]
+pub fn withdrawn(timeline: &[Entry], tag: TagId, due: Day) -> Option<&str> {
+    timeline.iter().rev().find_map(|entry| match &entry.what {
+        What::Withdrawn { letter, reason } if letter.tag == tag && letter.due == due => {
+            // Details follow after a colon and a space; `view:NAME` has none.
+            Some(reason.split_once(": ").map_or(reason.as_str(), |(reason, _)| reason))
+        }
+        _ => None,
+    })
 }

@@ -55,7 +55,7 @@ impl RoundPlan {
     }
 
     /// Takes everybody of `who` out, wherever they are.
-    fn forget(&mut self, who: &ContactSet) {
+    pub fn forget(&mut self, who: &ContactSet) {
         self.send.subtract(who);
         self.outcomes.iter_mut().for_each(|(_, set)| set.subtract(who));
         self.outcomes.retain(|(_, set)| !set.is_empty());
@@ -130,6 +130,27 @@ impl DayPlan {
         self.rounds.iter().find(|round| round.tag == tag && round.due == due)
     }
 
+    /// Nobody of `who` is written to in a round any more, nor counted in it.
+    pub fn leave_out(&mut self, tag: TagId, due: Day, who: &ContactSet) {
+        if who.is_empty() {
+            return;
+        }
+        let Some(place) = self.rounds.iter().position(|r| r.tag == tag && r.due == due) else {
+            return;
+        };
+        let queued = &mut self.queued;
+        self.queue.retain(|(contact, at)| {
+            let stays = *at != place || !who.contains(*contact);
+            if !stays {
+                queued.remove(*contact);
+            }
+            stays
+        });
+        if let Some(round) = self.rounds.get_mut(place) {
+            round.forget(who);
+        }
+    }
+
     /// A contact's letter was claimed.
     pub fn claimed(&mut self, contact: ContactId) {
         self.queued.remove(contact);
@@ -177,7 +198,8 @@ impl DayPlan {
         }
     }
 
-    fn place(&mut self, due: &Due) -> usize {
+    /// The place of a round, which is made when it is not there.
+    pub fn place(&mut self, due: &Due) -> usize {
         let known = self.rounds.iter().position(|r| r.tag == due.tag && r.due == due.due);
         known.unwrap_or_else(|| {
             self.rounds.push(RoundPlan {

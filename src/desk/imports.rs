@@ -217,7 +217,7 @@ impl Keeper {
             None => None,
         };
         let suppressed = found.contact.is_some_and(|id| state.suppressed.contains(id))
-            || self.is_suppressed_domain(found.address.domain());
+            || self.suppressed_domain(found.address.domain(), &|_| true).is_some();
         let highest =
             found.company.map_or(0, |company| state.companies.top_rank(company, found.kind));
         let newcomer = Newcomer {
@@ -275,17 +275,18 @@ impl Keeper {
         })
     }
 
-    /// Whether a domain, or one it belongs to, is suppressed.
+    /// The suppressed domain that a domain is, or belongs to, among those that `counts` lets count.
     #[must_use]
-    pub fn is_suppressed_domain(&self, domain: &str) -> bool {
+    pub fn suppressed_domain(&self, domain: &str, counts: &dyn Fn(&str) -> bool) -> Option<&str> {
         let domains = &self.store.state().domains;
         if domains.is_empty() {
-            return false;
+            return None;
         }
         let parents = std::iter::successors(Some(domain), |rest| {
             rest.split_once('.').map(|(_, parent)| parent)
         });
-        parents.into_iter().any(|part| domains.contains_key(part))
+        let known = parents.filter_map(|part| domains.get_key_value(part));
+        known.map(|(domain, _)| domain.as_str()).find(|domain| counts(domain))
     }
 
     /// Writes down what was judged.

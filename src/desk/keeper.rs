@@ -3,7 +3,7 @@
 //! Synchronous and single: with a daemon it lives on a thread of its own, without one inside the
 //! command. `now` is always an argument.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,11 +15,12 @@ use crate::config::Config;
 use crate::control::Failure;
 use crate::desk::dayplan::DayPlan;
 use crate::desk::importing::Running;
-use crate::feedback::entry::What;
+use crate::feedback::entry::{LetterId, What};
 use crate::feedback::open::OpenRules;
 use crate::letter::template::Template;
 use crate::letter::token::Keys;
-use crate::meaning::ConfigError;
+use crate::secret::{self, SecretError};
+use crate::spot::ConfigError;
 use crate::store::db::{Opening, Store};
 use crate::store::facts::ClockKind;
 use crate::store::ledger;
@@ -46,9 +47,14 @@ pub struct Keeper {
     /// Who an open was by.
     pub open_rules: OpenRules,
     /// When letters were accepted lately, to tell scanners by their haste.
-    pub accepted_at: HashMap<crate::feedback::entry::LetterId, Moment>,
+    pub accepted_at: HashMap<LetterId, Moment>,
     /// Letters handed out for a further attempt and not settled yet.
-    pub retrying: std::collections::HashSet<crate::feedback::entry::LetterId>,
+    pub retrying: HashSet<LetterId>,
+    /// Letters whose further attempt was refused for this day: not asked about again before the
+    /// next day, other limits or a `resume`.
+    pub resting: HashSet<LetterId>,
+    /// What letters handed out for the first time were composed with: template and Date.
+    pub composed: HashMap<LetterId, (u64, Moment)>,
     /// Templates that are kept by the store but no longer configured.
     pub old_templates: HashMap<u64, Arc<Template>>,
 }
@@ -128,7 +134,9 @@ impl Keeper {
             running: HashMap::new(),
             open_rules: OpenRules::shipped(),
             accepted_at: HashMap::new(),
-            retrying: std::collections::HashSet::new(),
+            retrying: HashSet::new(),
+            resting: HashSet::new(),
+            composed: HashMap::new(),
             old_templates: HashMap::new(),
         };
         let now = now(&keeper.store);
@@ -152,6 +160,7 @@ impl Keeper {
         self.store.watch(config.views.leaves().cloned().collect())?;
         self.config = config;
         self.stale = true;
+        self.resting.clear();
         Ok(())
     }
 
@@ -308,11 +317,13 @@ fn read_keys(dir: &Path) -> Result<Keys, Failure> {
             "restore the file from a backup: without it old letters' links no longer work",
         )
     };
-    let text = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+    let text = match secret::read(&path, secret::OWNERS_ONLY) {
+        Err(SecretError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(wrong("is missing"));
         }
-        read => read.map_err(|error| site::at(&path, error))?,
+        read => read.map_err(|error| {
+            Failure::new(78, format!("{}: {error}", path.display()), error.fix(&path))
+        })?,
     };
     let mut keys = Vec::new();
     for line in text.lines() {

@@ -6,6 +6,7 @@ use chrono::TimeZone;
 
 use crate::book::contact::{Contact, ContactId, Moment};
 use crate::book::tag::BatchTag;
+use crate::cadence::plan::Limits;
 use crate::cadence::reason::Reason;
 use crate::control::Failure;
 use crate::desk::keeper::Keeper;
@@ -15,6 +16,7 @@ use crate::feedback::verdict::{Verdict, next_attempt};
 use crate::letter::compose::{Envelope, Mailbox, compose};
 use crate::letter::template::{Template, Vars};
 use crate::letter::token::TokenKind;
+use crate::store::facts::InForce;
 use crate::store::ledger::{self, Claiming, Refusal};
 
 /// One letter, ready to leave.
@@ -28,6 +30,8 @@ pub struct Ready {
     pub to: String,
     /// Where its bounces go.
     pub return_path: String,
+    /// Hash of the source it was composed with.
+    pub template: u64,
     /// Its bytes.
     pub message: Vec<u8>,
 }
@@ -39,7 +43,10 @@ impl Keeper {
     /// When the store fails.
     pub fn hand_out(&mut self, now: Moment, room: usize) -> Result<Vec<Ready>, Failure> {
         let mut ready = Vec::new();
-        if self.store.state().paused || !self.is_open(now) {
+        let state = self.store.state();
+        // A clock or a zone that shows an earlier day again has no plan and no attempts.
+        let lived = state.opened == Some(self.day_of(now));
+        if !lived || state.paused || !self.is_open(now) {
             return Ok(ready);
         }
         let due: Vec<LetterId> = self
@@ -49,7 +56,7 @@ impl Keeper {
             .values()
             .filter(|living| living.until.is_some_and(|until| until <= now))
             .map(|living| living.letter)
-            .filter(|letter| !self.retrying.contains(letter))
+            .filter(|letter| !self.retrying.contains(letter) && !self.resting.contains(letter))
             .take(room)
             .collect();
         for letter in due {
@@ -71,11 +78,21 @@ impl Keeper {
     /// Composes a letter; one that cannot be composed ends here, with the reason on its timeline.
     fn prepare(&mut self, letter: LetterId, now: Moment) -> Result<Option<Ready>, Failure> {
         match self.compose(letter, now)? {
-            Ok(ready) => Ok(Some(ready)),
+            Ok(ready) => {
+                if ready.attempt == 1 {
+                    // Kept now: a reload may come before the claim.
+                    self.keep_template(ready.template, now)?;
+                    self.composed.insert(letter, (ready.template, now));
+                }
+                Ok(Some(ready))
+            }
             Err(why) => {
                 let reason = format!("{}: {why}", Reason::NoTemplate);
+                let retried = self.store.state().living.contains_key(&letter.contact);
                 self.store.record(now, What::Withdrawn { letter, reason })?;
-                self.drop_from_plan(letter, &Reason::NoTemplate);
+                if !retried {
+                    self.drop_from_plan(letter, &Reason::NoTemplate);
+                }
                 Ok(None)
             }
         }
@@ -107,18 +124,19 @@ impl Keeper {
         let Some(batch) = state.tag(letter.tag).and_then(|tag| tag.batch.clone()) else {
             return Ok(Err("no such batch".to_owned()));
         };
+        let old = kept.and_then(|hash| self.old_template(hash));
+        let templates = &self.config.templates;
         let template = match kept {
-            Some(hash) => self.template_by_hash(hash),
-            None => None,
+            Some(hash) => old.as_deref().or_else(|| templates.by_hash(hash)),
+            None => templates.pick(&batch.audience, batch.kind, letter.contact, letter.due),
         };
-        let picked =
-            self.config.templates.pick(&batch.audience, batch.kind, letter.contact, letter.due);
-        let Some(template) = template.as_deref().or(picked) else {
+        let Some(template) = template else {
             return Ok(Err("no template".to_owned()));
         };
         Ok(self.bytes((letter, date), &contact, &batch, template).map(|message| Ready {
             letter,
             attempt,
+            template: template.hash(),
             to: contact.address.as_str().to_owned(),
             return_path: self.return_path(),
             message,
@@ -185,7 +203,8 @@ impl Keeper {
         }
     }
 
-    fn template_by_hash(&mut self, hash: u64) -> Option<Arc<Template>> {
+    /// A template that letters were claimed with and that is no longer configured as it was.
+    fn old_template(&mut self, hash: u64) -> Option<Arc<Template>> {
         if self.config.templates.by_hash(hash).is_some() {
             return None;
         }
@@ -212,8 +231,13 @@ impl Keeper {
         let kept = living.filter(|living| living.letter == letter).map(|living| living.template);
         let picked =
             self.config.templates.pick(&batch.audience, batch.kind, letter.contact, letter.due);
-        let template = kept.or_else(|| picked.map(Template::hash)).unwrap_or(0);
+        let composed = self.composed.get(&letter).copied();
+        let template = kept
+            .or(composed.map(|(template, _)| template))
+            .or_else(|| picked.map(Template::hash))
+            .unwrap_or(0);
         let claiming = Claiming {
+            now,
             day: self.day_of(now),
             limits: &self.config.limits,
             excluded: self.excluded(batch.kind, letter.contact, self.day_of(now))?,
@@ -225,7 +249,11 @@ impl Keeper {
         match ledger::claim(self.store.state(), letter, &claiming) {
             Ok(claim) => {
                 self.keep_template(template, now)?;
-                self.store.record(now, claim)?;
+                self.keep_limits(now)?;
+                // The claim is of the moment that is in the letter's Date: every attempt has it.
+                let date = composed.filter(|_| kept.is_none()).map_or(now, |(_, date)| date);
+                self.composed.remove(&letter);
+                self.store.record(date, claim)?;
                 if let Some(day) = &mut self.day {
                     day.claimed(letter.contact);
                 }
@@ -253,13 +281,47 @@ impl Keeper {
         Ok(())
     }
 
+    /// Writes down by which limits letters are claimed from now on, when they have changed.
+    fn keep_limits(&mut self, now: Moment) -> Result<(), Failure> {
+        let Limits { company_per_day_max, contact_gap_days_min, silent_gap_days_min, .. } =
+            self.config.limits;
+        let limits = InForce { company_per_day_max, contact_gap_days_min, silent_gap_days_min };
+        if self.store.state().in_force != Some(limits) {
+            let what =
+                What::Limited { company_per_day_max, contact_gap_days_min, silent_gap_days_min };
+            self.store.record(now, what)?;
+        }
+        Ok(())
+    }
+
     /// A letter that may not be claimed: it ends when its contact is excluded, else it waits.
     fn withhold(&mut self, letter: LetterId, why: &Refusal, now: Moment) -> Result<(), Failure> {
         self.retrying.remove(&letter);
+        self.composed.remove(&letter);
+        let state = self.store.state();
+        let living = state.living.get(&letter.contact).filter(|living| living.letter == letter);
+        let done = state.rounds.get(&(letter.due, letter.tag));
+        let done = done.is_some_and(|round| round.done.contains(letter.contact));
+        let retried = living.is_some_and(|living| living.until.is_some_and(|until| until <= now));
+        if done && !retried {
+            // Another copy, handed out before, was claimed: what becomes of that one counts.
+            if let Some(day) = &mut self.day {
+                day.claimed(letter.contact);
+            }
+            return Ok(());
+        }
         if why.ends() {
             self.store.record(now, What::Withdrawn { letter, reason: why.text() })?;
+        } else if retried && *why == Refusal::NotLiving {
+            let reason = "not-due".to_owned();
+            self.store.record(now, What::Withdrawn { letter, reason })?;
+        } else if retried {
+            self.resting.insert(letter);
         }
         self.stale = true;
+        if retried {
+            return Ok(());
+        }
         match why {
             Refusal::Reason(reason) => self.drop_from_plan(letter, reason),
             Refusal::Paused => {
@@ -279,6 +341,7 @@ impl Keeper {
     /// A letter comes back that was handed out and never claimed: it is sent later.
     pub fn give_back(&mut self, letter: LetterId) {
         self.retrying.remove(&letter);
+        self.composed.remove(&letter);
         if let Some(day) = &mut self.day {
             day.push_back(letter.contact, letter.tag, letter.due);
         }

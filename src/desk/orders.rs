@@ -183,6 +183,27 @@ impl Keeper {
         Ok(found)
     }
 
+    /// Who is suppressed for a domain alone, with no other suppressed domain above her.
+    fn only_below(
+        &self,
+        domain: &str,
+        left: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<ContactId>, Failure> {
+        let mut only = Vec::new();
+        for id in self.in_domain(domain)? {
+            if !self.store.state().by_domain.contains(id) {
+                continue;
+            }
+            let contact = self.store.contact(id)?;
+            let other =
+                contact.and_then(|contact| self.suppressed_domain(contact.address.domain(), left));
+            if other.is_none() {
+                only.push(id);
+            }
+        }
+        Ok(only)
+    }
+
     /// Takes suppressions back, as a correction.
     ///
     /// # Errors
@@ -203,16 +224,23 @@ impl Keeper {
                     if !self.store.state().domains.contains_key(&domain) {
                         return Err(not_there());
                     }
-                    let below = self.in_domain(&domain)?;
-                    let state = self.store.state();
-                    let only = below.into_iter().filter(|id| state.by_domain.contains(*id));
-                    removed.extend(only.map(Target::Contact));
+                    let gone = |other: &str| removed.contains(&Target::Domain(other.to_owned()));
+                    let left = |other: &str| other != domain && !gone(other);
+                    let only = self.only_below(&domain, &left)?;
+                    removed.extend(only.into_iter().map(Target::Contact));
                     removed.push(Target::Domain(domain));
                 }
                 Aim::Address(address) => {
                     let id = self.store.state().find(&address.key());
                     let id = id.filter(|id| self.store.state().suppressed.contains(*id));
-                    removed.push(Target::Contact(id.ok_or_else(not_there)?));
+                    let id = id.ok_or_else(not_there)?;
+                    let gone = |other: &str| removed.contains(&Target::Domain(other.to_owned()));
+                    if let Some(domain) = self.suppressed_domain(address.domain(), &|d| !gone(d)) {
+                        let why = format!("{typed} is below @{domain}, which is suppressed");
+                        let fix = "take the whole domain off the list, or leave it";
+                        return Err(Failure::usage(65, why, fix));
+                    }
+                    removed.push(Target::Contact(id));
                 }
             }
         }
@@ -251,6 +279,7 @@ impl Keeper {
             let what = if stop { What::Paused { by } } else { What::Resumed { by } };
             self.store.record(now, what)?;
             self.stale = true;
+            self.resting.clear();
         }
         Ok(json!({ "paused": stop }))
     }
@@ -291,6 +320,7 @@ impl Keeper {
         }
         self.store.record(now, What::BatchReleased { tag, by: By::Person(who.to_owned()) })?;
         self.stale = true;
+        self.resting.clear();
         Ok(json!({ "released": self.tag_name(tag) }))
     }
 

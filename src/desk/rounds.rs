@@ -8,6 +8,7 @@ use crate::book::contact::{ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, TagId};
 use crate::control::Failure;
+use crate::desk::day::withdrawn;
 use crate::desk::dayplan::RoundPlan;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{Entry, RoundRecord, What};
@@ -73,18 +74,17 @@ impl Keeper {
     /// # Errors
     /// When the store cannot be read or a view not evaluated.
     pub fn rounds_of(&mut self, day: Day, now: Moment) -> Result<Vec<Shown>, Failure> {
-        let today = self.day_of(now);
         if let Some(plan) = self.day.as_ref().filter(|plan| plan.day == day) {
             return Ok(plan.rounds.iter().map(Shown::of_plan).collect());
         }
         if let Some(records) = self.store.closed_day(day)? {
             return Ok(records.iter().map(Shown::of_record).collect());
         }
-        let frozen = self.store.state().frozen.as_ref().filter(|(frozen, _)| *frozen == day);
-        if let Some((_, records)) = frozen {
-            return Ok(records.iter().map(Shown::of_record).collect());
+        if self.store.state().frozen.as_ref().is_some_and(|(frozen, _)| *frozen == day) {
+            self.take_up(day, now)?;
+            return self.rounds_of(day, now);
         }
-        let plan = self.plan_ahead(today, day)?;
+        let plan = self.plan_ahead(day, now)?;
         let mut rounds: Vec<Shown> = plan
             .rounds
             .into_iter()
@@ -186,10 +186,10 @@ impl Keeper {
         let hers: Vec<(&Shown, &str)> =
             rounds.iter().filter_map(|round| Some((round, round.outcome(id)?))).collect();
         if let Some((round, _)) = hers.iter().find(|(_, outcome)| *outcome == "send") {
-            let withdrawn = self.withdrawn(&timeline, round);
+            let withdrawn = withdrawn(&timeline, round.tag, round.due);
             let batch = self.tag_name(round.tag);
             return Ok(match withdrawn {
-                Some(reason) => answer(typed, day, "skip", Some(&reason), batch),
+                Some(reason) => answer(typed, day, "skip", Some(reason), batch),
                 None => answer(typed, day, "send", None, batch),
             });
         }
@@ -238,17 +238,6 @@ impl Keeper {
         Some(match end.last() {
             Some((outcome, why, words)) => (outcome, why.to_owned(), format!("{batch}: {words}")),
             None => ("mailed", "in-flight".to_owned(), batch),
-        })
-    }
-
-    fn withdrawn(&self, timeline: &[Entry], round: &Shown) -> Option<String> {
-        timeline.iter().rev().find_map(|entry| match &entry.what {
-            What::Withdrawn { letter, reason }
-                if letter.tag == round.tag && letter.due == round.due =>
-            {
-                Some(reason.clone())
-            }
-            _ => None,
         })
     }
 

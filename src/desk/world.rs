@@ -40,6 +40,7 @@ pub struct World<'a> {
     day: Day,
     /// The day the simulation began: what the store knows of it counts.
     first: Day,
+    open_today: bool,
     tags: Vec<Tag>,
     members: Vec<ContactSet>,
     last: Vec<u16>,
@@ -51,15 +52,18 @@ pub struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// Begins with `today` as things stand.
+    /// Begins with the day of `now` as things stand.
     #[must_use]
-    pub fn new(keeper: &'a Keeper, today: Day, shares: Shares) -> Self {
+    pub fn new(keeper: &'a Keeper, now: Moment, shares: Shares) -> Self {
+        let today = keeper.day_of(now);
         let state = keeper.store.state();
         let mut world = Self {
             keeper,
             shares,
             day: today,
             first: today,
+            // Whom the window stops today is carried into tomorrow.
+            open_today: now < keeper.hours(today).1,
             tags: state.tags.clone(),
             members: state.members.clone(),
             last: state.contacts.last.clone(),
@@ -80,7 +84,8 @@ impl<'a> World<'a> {
     /// A past day that was never lived through: today's book, without the letters that came after.
     #[must_use]
     pub fn past(keeper: &'a Keeper, day: Day) -> Self {
-        let mut world = Self::new(keeper, day, Shares::default());
+        let begin = keeper.config.zone.start_of(day);
+        let mut world = Self::new(keeper, begin, Shares::default());
         world.carried.clear();
         for last in world.last.iter_mut().chain(&mut world.last_silent) {
             if *last > day.0 {
@@ -142,8 +147,11 @@ impl<'a> World<'a> {
             .iter()
             .map(|due| self.keeper.closed_on(self.day, &due.targets))
             .collect::<Result<Vec<_>, Failure>>()?;
-        let open = self.keeper.opens_on(self.day);
         let state = self.keeper.store.state();
+        let open = match self.day == self.first {
+            true => self.open_today,
+            false => self.keeper.opens_on(self.day),
+        };
         let asked: Vec<Round<'_>> = rounds
             .iter()
             .zip(&exclusions)

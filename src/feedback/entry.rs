@@ -428,6 +428,15 @@ pub enum What {
         /// The day it counts for.
         day: Day,
     },
+    /// From here on letters are claimed within these limits: the past is judged by its own.
+    Limited {
+        /// Letters claimed per company and day, at most.
+        company_per_day_max: u32,
+        /// Days between two letters, at least.
+        contact_gap_days_min: u16,
+        /// Days between two silent letters, at least.
+        silent_gap_days_min: u16,
+    },
 }
 
 /// One thing that happened, and when.
@@ -476,6 +485,7 @@ impl What {
             | Self::BatchHeld { .. }
             | Self::BatchReleased { .. }
             | Self::RoundApproved { .. }
+            | Self::Limited { .. }
             | Self::Suppressed { target: Target::Domain(_), .. }
             | Self::Unsuppressed { target: Target::Domain(_), .. } => None,
         }

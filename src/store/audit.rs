@@ -22,7 +22,8 @@ pub const VIOLATIONS_LISTED_MAX: usize = 10_000;
 /// Contacts are kept in pages of this many, so that a lone high number costs one page.
 const PAGE: u32 = 1024;
 
-/// What is held against the journal.
+/// What is held against the journal, until it says itself by which limits letters were claimed: a
+/// cap that is lowered later does not condemn the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Letters claimed per company and day, at most.
@@ -196,6 +197,13 @@ impl Judge {
             What::Withdrawn { letter, .. } => self.withdraw(*letter),
             What::Expired { letter } => self.settle(*letter, End::GivenUp),
             What::Deferred { letter, .. } => self.defer(*letter),
+            What::Limited { company_per_day_max, contact_gap_days_min, silent_gap_days_min } => {
+                self.rules = Rules {
+                    company_per_day_max: *company_per_day_max,
+                    contact_gap_days_min: *contact_gap_days_min,
+                    silent_gap_days_min: *silent_gap_days_min,
+                };
+            }
             _ => {}
         }
     }

@@ -6,7 +6,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl Store {
         id: [u8; 16],
         furnish: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        fs::create_dir_all(dir).map_err(|error| site::at(dir, error))?;
+        site::make_dir(dir).map_err(|error| site::at(dir, error))?;
         let _lock = site::lock(dir)?;
         site::clear_beginnings(dir)?;
         let mut journal = Journal::create(&dir.join("journal"), id)?;
@@ -98,6 +98,7 @@ impl Store {
         let mut opening = Opening::default();
         // No memory is touched for a journal that is not there or not ours.
         Reader::open(&dir.join("journal"))?;
+        let lost = !dir.join("sled").exists();
         let (known, remembered) = match site::condemned(dir) {
             Some(why) => (0, Err(why)),
             None => remember(dir, id, &leaves),
@@ -108,6 +109,9 @@ impl Store {
             return Err(StoreError::Foreign { path: dir.join("store-id"), why });
         }
         opening.torn = opened.torn;
+        if lost && opened.last > 1 {
+            opening.rebuilt = Some("sled is not there".to_owned());
+        }
         let Remembered { pages, state, watched, applied } = match remembered {
             Ok(remembered) => remembered,
             Err(why) => {

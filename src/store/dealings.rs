@@ -2,7 +2,7 @@
 
 use crate::book::contact::{Act, ContactId, Day};
 use crate::book::label::{Label, LabelKind};
-use crate::feedback::entry::What;
+use crate::feedback::entry::{By, What};
 use crate::feedback::open::OpenClass;
 use crate::store::state::State;
 
@@ -36,12 +36,19 @@ impl State {
                 self.did(Act::Reply, *contact, *day);
                 self.waiting.insert(*contact);
             }
-            What::Noted { contact, day, .. } => self.did(Act::Touch, *contact, *day),
-            What::Labelled { contact, kind, value, day, .. } => {
+            What::Noted { contact, day, by, .. } => self.touched(*contact, *day, by),
+            What::Labelled { contact, kind, value, day, by } => {
                 self.label(*contact, *kind, value);
-                self.did(Act::Touch, *contact, *day);
+                self.touched(*contact, *day, by);
             }
             _ => (),
+        }
+    }
+
+    /// Notes that a person of ours did something about a contact; rules and imports do not count.
+    pub(crate) fn touched(&mut self, contact: ContactId, day: Day, by: &By) {
+        if matches!(by, By::Person(_)) {
+            self.did(Act::Touch, contact, day);
         }
     }
 

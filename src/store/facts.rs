@@ -90,6 +90,17 @@ pub struct ImportState {
     pub counts: Option<ImportCounts>,
 }
 
+/// What letters are claimed within, as it was last recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// Letters per company and day, at most.
+    pub company_per_day_max: u32,
+    /// Days between two letters, at least.
+    pub contact_gap_days_min: u16,
+    /// Days between two silent letters, at least.
+    pub silent_gap_days_min: u16,
+}
+
 /// Which clock the store's letters were claimed by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockKind {

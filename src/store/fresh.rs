@@ -78,8 +78,8 @@ impl Fresh {
             What::Tagged { contact, .. } | What::Imported { contact, .. }
                 if state.is_pending(*contact) =>
             {
-                let read =
-                    state.rounds.iter().filter(|(_, round)| round.readers.contains(*contact));
+                let rounds = state.rounds.iter();
+                let read = rounds.filter(|(_, round)| round.readers.contains(*contact));
                 self.rounds.extend(read.map(|(key, _)| *key));
             }
             What::DayOpened { day } => {

@@ -5,7 +5,7 @@
 //! unsubscribed, been tagged, been written to, or the day may have turned. Nothing is sent that does
 //! not pass here (DESIGN §1 I1 to I3, §8).
 
-use crate::book::contact::{ContactId, Day};
+use crate::book::contact::{ContactId, Day, Moment};
 use crate::book::tag::SeriesKind;
 use crate::cadence::plan::Limits;
 use crate::cadence::reason::Reason;
@@ -51,6 +51,8 @@ impl Refusal {
 
 /// What a claim is judged by, beside the state.
 pub struct Claiming<'a> {
+    /// The moment of the claim.
+    pub now: Moment,
     /// The day it would count for.
     pub day: Day,
     /// Caps and gaps.
@@ -97,7 +99,7 @@ pub fn claim(state: &State, letter: LetterId, by: &Claiming<'_>) -> Result<What,
     if !by.open {
         return Err(Refusal::Reason(Reason::Window));
     }
-    let attempt = attempt(state, letter)?;
+    let attempt = attempt(state, letter, by.now)?;
     let today = state.today.day == Some(by.day);
     let claimed_today = today && state.today.claimed.contains(contact);
     let again_today = attempt > 1 && claimed_today;
@@ -123,14 +125,16 @@ pub fn claim(state: &State, letter: LetterId, by: &Claiming<'_>) -> Result<What,
     })
 }
 
-/// Which attempt this would be; a contact has at most one living letter.
-fn attempt(state: &State, letter: LetterId) -> Result<u16, Refusal> {
+/// Which attempt this would be; a contact has at most one living letter, tried when its time comes.
+fn attempt(state: &State, letter: LetterId, now: Moment) -> Result<u16, Refusal> {
     let done = state
         .rounds
         .get(&(letter.due, letter.tag))
         .is_some_and(|round| round.done.contains(letter.contact));
     match state.living.get(&letter.contact) {
-        Some(living) if living.letter == letter && living.until.is_some() => {
+        Some(living)
+            if living.letter == letter && living.until.is_some_and(|until| until <= now) =>
+        {
             Ok(living.attempts.saturating_add(1))
         }
         Some(_) => Err(Refusal::Reason(Reason::InFlight)),

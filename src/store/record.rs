@@ -182,8 +182,9 @@ kinds! {
     28 BatchHeld { tag by reason }
     29 BatchReleased { tag by }
     30 RoundApproved { tag due by }
-    31 Labelled { contact kind value day by }
-    32 Replied { contact letter day }
+    31 Limited { company_per_day_max contact_gap_days_min silent_gap_days_min }
+    32 Labelled { contact kind value day by }
+    33 Replied { contact letter day }
 }
 
 /// Closed lists of words: one byte each.

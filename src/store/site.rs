@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::feedback::entry::{Entry, What};
@@ -134,6 +135,21 @@ pub fn write_identity(dir: &Path, id: [u8; 16]) -> Result<(), StoreError> {
         File::open(dir.join(".."))?.sync_all()
     };
     write().map_err(|error| at(&path, error))
+}
+
+/// Makes the directory, for its owner only: it will hold who is written to. One that is there
+/// already stays as open as it is.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        made => made,
+    }
 }
 
 /// Clears the beginnings of a store out of the way, as a killed `init` leaves them.

@@ -81,6 +81,11 @@ fn as_entries(state: &State) -> Vec<What> {
     entries.extend(closed.map(|(day, rounds)| What::DayClosed { day, rounds }));
     let frozen = state.frozen.clone();
     entries.extend(frozen.map(|(day, rounds)| What::PlanFrozen { day, rounds }));
+    entries.extend(state.in_force.map(|limits| What::Limited {
+        company_per_day_max: limits.company_per_day_max,
+        contact_gap_days_min: limits.contact_gap_days_min,
+        silent_gap_days_min: limits.silent_gap_days_min,
+    }));
     let by = || crate::feedback::entry::By::Rule("snapshot".to_owned());
     if state.paused {
         entries.push(What::Paused { by: by() });

@@ -10,11 +10,11 @@ use crate::book::contact::{Act, ContactId, Day, Moment};
 use crate::book::label::Label;
 use crate::book::set::ContactSet;
 use crate::book::tag::{Audience, BatchTag, SeriesKind, Tag, TagId};
-use crate::feedback::entry::{By, Cause, Entry, LetterId, RoundRecord, Target, What};
+use crate::feedback::entry::{Cause, Entry, LetterId, RoundRecord, Target, What};
 use crate::feedback::open::OpenClass;
 use crate::store::acts::Acts;
 use crate::store::columns::{Companies, CompanyRow, ContactRow, Contacts, Hash96};
-use crate::store::facts::{ClockKind, Counts, ImportState, Living, RoundState, Today};
+use crate::store::facts::{ClockKind, Counts, ImportState, InForce, Living, RoundState, Today};
 
 /// Days for which the state keeps who was tagged on which day, and who was claimed in which round:
 /// as long as anything may carry over, and a week to spare.
@@ -75,6 +75,8 @@ pub struct State {
     pub held: BTreeSet<TagId>,
     /// Rounds that may go out although they are large.
     pub approved: BTreeSet<(Day, TagId)>,
+    /// The limits of the last claim.
+    pub in_force: Option<InForce>,
     /// Which clock claims were made by.
     pub clock: ClockKind,
     /// The latest instant of any entry.
@@ -161,9 +163,7 @@ impl State {
             What::Imported { .. } => self.imported(&entry.what),
             What::Tagged { contact, tag, day, by } => {
                 self.tagged(*contact, *tag, *day);
-                if matches!(by, By::Person(_)) {
-                    self.did(Act::Touch, *contact, *day);
-                }
+                self.touched(*contact, *day, by);
             }
             What::Untagged { contact, tag, .. } => self.untagged(*contact, *tag),
             What::Suppressed { target, cause, note } => self.suppress(target, *cause, note),
@@ -198,6 +198,13 @@ impl State {
             }
             What::RoundApproved { tag, due, .. } => {
                 self.approved.insert((*due, *tag));
+            }
+            What::Limited { company_per_day_max, contact_gap_days_min, silent_gap_days_min } => {
+                self.in_force = Some(InForce {
+                    company_per_day_max: *company_per_day_max,
+                    contact_gap_days_min: *contact_gap_days_min,
+                    silent_gap_days_min: *silent_gap_days_min,
+                });
             }
             What::Updated { .. } => (),
             what => self.letter(entry.at, what),

@@ -1,6 +1,6 @@
 //! A configuration and a store of one test's own, worked by the real program without a daemon.
-#![allow(dead_code, reason = "no test uses all of it")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![allow(clippy::allow_attributes, dead_code, reason = "every test takes what it needs of this")]
 
 use std::io::Write;
 use std::path::Path;
@@ -25,10 +25,10 @@ impl Desk {
         let quickstart = std::fs::read_to_string(house.join("quickstart.toml")).unwrap();
         let before_views = quickstart.split("# The views of the field guide").next().unwrap();
         let templates = house.join("templates");
-        let include = format!("include = \"views.toml\"\n\n[sender]");
+        let include = "include = \"views.toml\"\n\n[sender]";
         let text = before_views
             .replace("templates = \"templates\"", &format!("templates = {templates:?}"))
-            .replacen("[sender]", &include, 1);
+            .replacen("[sender]", include, 1);
         std::fs::write(dir.path().join("tradewind.toml"), format!("{text}\n{more}")).unwrap();
         std::fs::copy(house.join("views.toml"), dir.path().join("views.toml")).unwrap();
         Self { dir, clock: "2024-09-05T09:00:00+08:00".to_owned() }
@@ -86,7 +86,9 @@ impl Desk {
     pub(crate) fn refused(&self, words: &[&str]) -> (i32, String, String) {
         let (code, text) = self.run(words, "");
         let answer: Value = serde_json::from_str(&text).unwrap();
-        let text = |key: &str| answer["error"][key].as_str().unwrap_or_default().to_owned();
+        let error = answer.get("error").unwrap();
+        let text =
+            |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         (code, text("message"), text("fix"))
     }
 }

@@ -1,6 +1,5 @@
 //! What tests of the real binary share: a place of its own with the shipped configuration, commands
 //! in it, the daemon on a rehearsal clock, and the rule for tools that are not there.
-#![expect(clippy::allow_attributes, reason = "what one test leaves unused, another uses")]
 #![allow(dead_code, unreachable_pub, reason = "every test takes what it needs of this")]
 
 use std::fs;
@@ -107,7 +106,12 @@ impl Drop for Running {
 
 /// Starts the daemon on a rehearsal clock and returns when it answers.
 pub fn daemon(place: &Place, clock: &str) -> Running {
-    let mut daemon = Running(place.command(&["run", "--clock", clock]).spawn().unwrap());
+    started(place, place.command(&["run", "--clock", clock]))
+}
+
+/// Starts a daemon by this command and returns when it answers.
+pub fn started(place: &Place, mut run: Command) -> Running {
+    let mut daemon = Running(run.spawn().unwrap());
     let socket = place.path("store/control.sock");
     while std::os::unix::net::UnixStream::connect(&socket).is_err() {
         assert!(daemon.0.try_wait().unwrap().is_none(), "the daemon ended");

@@ -27,7 +27,7 @@ impl Answered {
     /// What it answered, if it went well.
     #[track_caller]
     pub(crate) fn good(self) -> Value {
-        assert_eq!(self.code, 0, "{self:?}");
+        assert_eq!(self.code, 0, "{}\n{}", self.json, self.told);
         self.json
     }
 }
@@ -61,11 +61,7 @@ impl Place {
         self.path().join("store")
     }
 
-    pub(crate) fn command(&self, words: &[&str]) -> Command {
-        self.command_on("store", words)
-    }
-
-    fn command_on(&self, store: &str, words: &[&str]) -> Command {
+    pub(crate) fn command_on(&self, store: &str, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tradewind"));
         command.current_dir(self.path()).stdin(Stdio::null());
         command.args(["--config", "tw.toml", "--store", store, "--json"]).args(words);
@@ -88,7 +84,7 @@ impl Place {
     /// Starts a daemon whose log is a file; it may not be ready yet.
     pub(crate) fn spawn(&self, clock: &str) -> Daemon {
         let log = self.path().join("daemon.log");
-        let mut command = self.command(&["run", "--clock", clock]);
+        let mut command = self.command_on("store", &["run", "--clock", clock]);
         let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
         Daemon { child, log, socket: self.store().join("control.sock") }
     }

@@ -1,5 +1,4 @@
 //! A mail server of the tests' own, that can be told to keep a recipient waiting, or to come later.
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};

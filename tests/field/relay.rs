@@ -141,8 +141,8 @@ fn a_stop_lets_conversations_end_and_the_rest_goes_later() {
     stage.signal("TERM");
     go.send(()).unwrap();
     assert!(stage.ended().success());
-    // The daemon it had asked is gone.
-    clock.wait().unwrap();
+    // Told to try again, unless it was through before.
+    assert!(matches!(clock.wait().unwrap().code(), Some(0 | 75)));
     assert!(stage.letters().iter().any(|letter| letter.to == "p001@acme.example"));
     let status = stage.ask(&["status"]);
     assert_eq!(status["unknown"], 0, "{status}");

@@ -1,5 +1,4 @@
 //! The stage: a store of its own, a daemon on a rehearsal clock, and a recipient's browser.
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use std::collections::BTreeMap;
 use std::fs;
