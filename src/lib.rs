@@ -60,6 +60,7 @@ pub mod feedback {
     pub mod verdict;
     pub mod open;
     pub mod entry;
+    pub mod whose;
     pub mod rule;
 }
 

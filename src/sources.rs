@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::book::view::{View, ViewError, Views};
 use crate::conditions::{self, ReadViews, Words};
-use crate::misread::Misread;
+use crate::misread::{self, Misread};
 use crate::spot::{self, ConfigError, Meaning};
 use crate::typed::{RawExclude, RawInclude};
 use crate::values::Fault;
@@ -27,8 +27,9 @@ pub struct Sources {
 
 impl Source {
     fn wrong(&self, fault: Fault) -> ConfigError {
+        let (line, column) = misread::place(&self.text, fault.at);
         ConfigError {
-            place: format!("{}:{}", self.file.display(), fault.line(&self.text)),
+            place: format!("{}:{line}:{column}", self.file.display()),
             message: fault.message,
             fix: fault.fix,
         }
@@ -103,25 +104,21 @@ impl Sources {
             told = Some((source, own));
         }
         let Some((source, exclude)) = told else { return Ok(RawExclude::default()) };
-        for name in exclude.silent.iter().chain(&exclude.reading) {
-            if !views.names().any(|view| view == name) {
-                let at = source.text.find("[exclude]").unwrap_or(0);
-                let quoted = format!("{name:?}");
-                let at = source
-                    .text
-                    .get(at..)
-                    .and_then(|rest| rest.find(&quoted))
-                    .map_or(at, |n| at + n);
-                let declared: Vec<&str> = views.names().collect();
-                return Err(source.wrong(Fault {
-                    at,
-                    message: format!("exclude names view {name:?}, which is not declared"),
-                    fix: format!(
-                        "declare it under [[views]], or take the name out; declared are: {}",
-                        declared.join(", ")
-                    ),
-                }));
-            }
+        for (key, names) in [("silent", &exclude.silent), ("reading", &exclude.reading)] {
+            let Some(name) = names.iter().find(|name| !views.names().any(|view| view == *name))
+            else {
+                continue;
+            };
+            let line = misread::line_of(&source.text, &["exclude", key], Some(name));
+            let fix = match misread::nearest(name, views.names()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => "declare it under [[views]], or take the name out".to_owned(),
+            };
+            return Err(ConfigError {
+                place: format!("{}:{}", source.file.display(), line.unwrap_or(1)),
+                message: format!("exclude.{key}: view {name:?} is not declared"),
+                fix,
+            });
         }
         Ok(exclude)
     }

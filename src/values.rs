@@ -28,15 +28,6 @@ pub struct Fault {
     pub fix: String,
 }
 
-impl Fault {
-    /// The line it is in, from 1.
-    #[must_use]
-    pub fn line(&self, text: &str) -> usize {
-        let before = text.as_bytes().iter().take(self.at);
-        before.filter(|byte| **byte == b'\n').count() + 1
-    }
-}
-
 /// A value and where it stands.
 pub(crate) type Value<'i> = Spanned<DeValue<'i>>;
 

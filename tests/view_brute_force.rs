@@ -12,7 +12,9 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::NaiveDate;
 use proptest::collection::vec;
 use proptest::option;
-use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
+use proptest::prelude::{
+    BoxedStrategy, Just, ProptestConfig, Strategy, any, prop_assert_eq, prop_oneof, proptest,
+};
 use proptest::sample::select;
 use tradewind::book::condition::{Cell, Condition, Op, TagMatch, Test, TextAt, When};
 use tradewind::book::contact::{Act, Card, CompanyNo, ContactId, Day, Kind, Moment};
@@ -515,6 +517,8 @@ fn tested(test: &Test, cell: &str) -> bool {
 }
 
 proptest! {
+    // Each case is some sixty steps and twice as many comparisons.
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn sets_equal_brute_force(
         early in conditions(),

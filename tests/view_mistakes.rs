@@ -41,7 +41,7 @@ fn every_mistake_names_its_line_and_the_fix() {
         ("any = [\"询盘\"]", "a condition must be a table", "braces"),
         ("not = { tag = \"询盘\", tag_group = \"risk\" }", "both", "exactly one"),
         ("owner = { is = 1 }", "no operator \"is\"", "exists"),
-        ("tag = ", "", "correct"),
+        ("tag = ", "must be quoted", "literal string"),
     ] {
         let text = format!("{own}\n[[views]]\nname = \"mine\"\n{condition}\n");
         std::fs::write(desk.dir.path().join("tradewind.toml"), text).unwrap();
@@ -59,13 +59,17 @@ fn included_files_and_exclusions_are_named_as_well() {
     let views = desk.dir.path().join("views.toml");
     let shipped = std::fs::read_to_string(&views).unwrap();
     for (from, to, message) in [
-        ("tag_group = \"reading\"", "tag_group = \"raeding\"", "views.toml:12: there is no"),
-        ("silent = [\"阅读客户\"", "silent = [\"阅读\"", "exclude names view \"阅读\""),
-        ("[exclude]", "[excludes]", "excludes"),
+        ("tag_group = \"reading\"", "tag_group = \"raeding\"", "views.toml:12:13: there is no"),
+        (
+            "silent = [\"阅读客户\"",
+            "silent = [\"阅读\"",
+            "views.toml:56: exclude.silent: view \"阅读\"",
+        ),
+        ("\n[exclude]\n", "\n[excludes]\n", "excludes"),
         (
             "name = \"意向客户\"",
             "name = \"阅读客户\"",
-            "views.toml:15: view \"阅读客户\" is declared",
+            "views.toml:15:1: view \"阅读客户\" is declared",
         ),
     ] {
         std::fs::write(&views, shipped.replacen(from, to, 1)).unwrap();
