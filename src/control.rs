@@ -15,7 +15,7 @@ pub enum Request {
     /// Begins an import; answers `{"import": number}`.
     ImportBegin(ImportBegin),
     /// A stretch of rows of a begun import, in file order; answers `{"verdicts": [[line, verdict,
-    /// detail]], …counts so far}` once they are durable.
+    /// detail]]}` once they are durable.
     ImportRows {
         /// The import's number.
         import: u32,
@@ -244,6 +244,8 @@ pub struct ImportBegin {
     pub tags: Option<String>,
     /// Take rows whose language column contradicts their tag.
     pub force: bool,
+    /// Answer the verdicts of invalid rows only: of the others the counts at the end are enough.
+    pub quiet: bool,
 }
 
 /// One row of an import, as read from the file.
@@ -266,9 +268,24 @@ pub struct ImportRow {
     /// The tags column.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// `(field, value)` for name, company, country, language, title, source.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<(String, String)>,
+    /// The person's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The company's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub company: String,
+    /// The country column.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub country: String,
+    /// The language column.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub language: String,
+    /// The job title.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// The source column.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub source: String,
     /// Every other column, in file order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<(String, String)>,

@@ -80,6 +80,7 @@ pub mod store {
     pub mod segment;
     pub mod journal;
     pub mod audit;
+    pub mod names;
     pub mod columns;
     pub mod acts;
     pub mod facts;
@@ -88,10 +89,13 @@ pub mod store {
     pub mod snapshot;
     pub mod pages;
     pub mod site;
+    pub mod bundle;
     pub mod fresh;
+    pub mod writer;
     pub mod load;
     pub mod watch;
     pub mod db;
+    pub mod past;
     pub mod seen;
     pub mod ledger;
 }
@@ -144,6 +148,7 @@ pub mod cli {
     pub mod args;
     pub mod render;
     pub mod backend;
+    pub mod stretch;
     pub mod import;
     pub mod stage;
     pub mod quickstart;

@@ -80,6 +80,12 @@ impl Address {
         &self.text
     }
 
+    /// As owned text, to be stored.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.text.into_string()
+    }
+
     /// What two spellings of one mailbox share: the whole address in lower case, character by
     /// character (a final sigma is a sigma).
     #[must_use]

@@ -140,7 +140,7 @@ impl Companies {
             return None;
         }
         let registrable = registrable(domain);
-        (!self.listed(registrable)).then_some(registrable)
+        (registrable == domain || !self.listed(registrable)).then_some(registrable)
     }
 
     fn listed(&self, domain: &str) -> bool {

@@ -97,12 +97,6 @@ impl ContactSet {
         self.0.iter().map(ContactId)
     }
 
-    /// How many bytes [`Self::to_bytes`] gives.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.0.serialized_size()
-    }
-
     /// The portable roaring serialisation (the format of the Roaring specification).
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

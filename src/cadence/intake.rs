@@ -6,7 +6,6 @@
 //! caller answers for the book; what one run of a file must remember is in [`Run`], so that it does
 //! not matter whether rows judged before have reached the book yet.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -175,16 +174,27 @@ pub enum Verdict {
     Invalid(String),
 }
 
+impl Verdict {
+    /// Its word; why a row is invalid is told apart.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Known => "known",
+            Self::Updated => "updated",
+            Self::OverCap => "over-cap",
+            Self::Suppressed => "suppressed",
+            Self::Duplicate => "duplicate-in-file",
+            Self::Invalid(_) => "invalid",
+        }
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::New => f.write_str("new"),
-            Self::Known => f.write_str("known"),
-            Self::Updated => f.write_str("updated"),
-            Self::OverCap => f.write_str("over-cap"),
-            Self::Suppressed => f.write_str("suppressed"),
-            Self::Duplicate => f.write_str("duplicate-in-file"),
             Self::Invalid(reason) => write!(f, "invalid({reason})"),
+            plain => f.write_str(plain.word()),
         }
     }
 }
@@ -396,12 +406,7 @@ impl Run {
     }
 
     fn keep(&mut self, row: &Newcomer<'_>, group: Group) {
-        match self.groups.entry(group_key(row)) {
-            Entry::Occupied(mut entry) => *entry.get_mut() = group,
-            Entry::Vacant(entry) => {
-                entry.insert(group);
-            }
-        }
+        self.groups.insert(group_key(row), group);
     }
 }
 

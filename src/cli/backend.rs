@@ -152,9 +152,14 @@ impl Store {
             let fix = "run the command again";
             return Answer::Failed(Failure::new(74, "the store could not be opened again", fix));
         };
+        // What an import brought in, the next command shall not have to read back from the journal.
+        let imported = matches!(request, Request::ImportEnd { .. });
         // An import's rows are asked again with their import, by whoever reads them.
         let again = (!matches!(request, Request::ImportRows { .. })).then(|| request.clone());
-        let answer = keeper.answer(request, &self.who, now(&keeper.store, self.clock));
+        let mut answer = keeper.answer(request, &self.who, now(&keeper.store, self.clock));
+        if imported && let Err(error) = keeper.store.settle() {
+            answer = Answer::Failed(error.into());
+        }
         let Some(again) = again.filter(|_| keeper.store.is_condemned()) else { return answer };
         // The old one must let go of the store first.
         self.keeper = None;

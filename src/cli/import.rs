@@ -11,20 +11,15 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::book::contact::Kind;
 use crate::cadence::fault::Unreadable;
-use crate::cadence::rows::{Options, Row, Rows};
+use crate::cadence::rows::{Options, Rows};
 use crate::cli::args::{ImportArgs, Mode, TagMode};
 use crate::cli::backend::{Backend, account, tell};
+use crate::cli::stretch::stretches;
 use crate::control::{Answer, Failure, ImportBegin, ImportRow, Request};
 
-/// Rows of one stretch at most.
-const STRETCH_ROWS: usize = 2_000;
 /// Invalid rows told one by one; the file of `--verdicts` has all of them.
 const TOLD_MAX: usize = 5;
-/// Bytes of one stretch, more or less, at most: far below what the socket takes.
-const STRETCH_BYTES: usize = 2 * 1024 * 1024;
-
 /// Asks for `--yes` where it is needed.
 ///
 /// # Errors
@@ -59,7 +54,7 @@ pub fn run(backend: &mut Backend, args: &ImportArgs) -> Result<Answer, Failure> 
         rows: 0,
         invalid: Invalid::default(),
     };
-    let answer = course.run(begin(args), rows);
+    let answer = course.run(begin(args), stretches(rows));
     course.bar.finish_and_clear();
     course.invalid.tell(&course.file);
     answer
@@ -93,32 +88,6 @@ fn unread(file: &str, err: &io::Error) -> Failure {
     Failure::new(74, format!("{file}: reading failed: {err}"), fix)
 }
 
-/// A row as the desk wants it.
-fn wanted(row: Row) -> ImportRow {
-    let line = row.line;
-    let cells = match row.cells {
-        Ok(cells) => cells,
-        Err(fault) => {
-            return ImportRow { line, fault: Some(fault.to_string()), ..ImportRow::default() };
-        }
-    };
-    let named = cells.card.fields().map(|(field, value)| (field.to_owned(), value.to_owned()));
-    let kind = cells.kind.map(|kind| match kind {
-        Kind::Precise => "precise".to_owned(),
-        Kind::Ordinary => "ordinary".to_owned(),
-    });
-    ImportRow {
-        line,
-        fault: None,
-        address: cells.address,
-        kind,
-        rank: cells.rank,
-        tags: cells.tags,
-        fields: named.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
-        attributes: cells.card.attributes,
-    }
-}
-
 fn begin(args: &ImportArgs) -> ImportBegin {
     let mode = match args.mode {
         Mode::New => "new",
@@ -139,10 +108,11 @@ fn begin(args: &ImportArgs) -> ImportBegin {
         mode: Some(mode.to_owned()),
         tags: tags.map(str::to_owned),
         force: args.force,
+        quiet: args.verdicts.is_none(),
     }
 }
 
-fn open(file: &Path) -> Result<(Box<dyn Read>, ProgressBar), Failure> {
+fn open(file: &Path) -> Result<(Box<dyn Read + Send>, ProgressBar), Failure> {
     if file.as_os_str() == "-" {
         let bar = ProgressBar::new_spinner();
         return Ok((Box::new(io::stdin()), styled(bar, "{spinner} {bytes} {msg}")));
@@ -217,7 +187,7 @@ impl Course<'_> {
     fn run(
         &mut self,
         begin: ImportBegin,
-        rows: impl Iterator<Item = io::Result<Row>>,
+        stretches: impl IntoIterator<Item = io::Result<Vec<ImportRow>>>,
     ) -> Result<Answer, Failure> {
         let started = Instant::now();
         let begun = self.order(Request::ImportBegin(begin))?;
@@ -227,14 +197,10 @@ impl Course<'_> {
         if let Some(verdicts) = &mut self.verdicts {
             verdicts.begin()?;
         }
-        let mut stretch = Stretch::default();
-        for row in rows {
-            let row = row.map_err(|err| unread(&self.file, &err))?;
-            if stretch.push(wanted(row)) {
-                self.send(import, &mut stretch)?;
-            }
+        for stretch in stretches {
+            let rows = stretch.map_err(|err| unread(&self.file, &err))?;
+            self.send(import, rows)?;
         }
-        self.send(import, &mut stretch)?;
         if let Some(verdicts) = &mut self.verdicts {
             verdicts.finish()?;
         }
@@ -247,12 +213,8 @@ impl Course<'_> {
         Ok(if useless { Answer::Bad(summary) } else { Answer::One(summary) })
     }
 
-    /// Sends a stretch and leaves it empty; its verdicts are durable when this returns.
-    fn send(&mut self, import: u32, stretch: &mut Stretch) -> Result<(), Failure> {
-        let rows = std::mem::take(stretch).rows;
-        if rows.is_empty() {
-            return Ok(());
-        }
+    /// Sends a stretch; its verdicts are durable when this returns.
+    fn send(&mut self, import: u32, rows: Vec<ImportRow>) -> Result<(), Failure> {
         let named: Vec<(u64, String)> = match self.verdicts {
             Some(_) => rows.iter().map(|row| (row.line, row.address.clone())).collect(),
             None => Vec::new(),
@@ -284,24 +246,6 @@ fn strange(what: &str, answer: &Value) -> Failure {
         format!("the import was answered by {what}: {answer}"),
         "see whether the daemon is of another version than this command",
     )
-}
-
-/// Rows on their way into one request.
-#[derive(Default)]
-struct Stretch {
-    rows: Vec<ImportRow>,
-    bytes: usize,
-}
-
-impl Stretch {
-    /// Takes one more row; true when it is time to send.
-    fn push(&mut self, row: ImportRow) -> bool {
-        let pairs = row.fields.iter().chain(&row.attributes);
-        let pairs: usize = pairs.map(|(key, value)| key.len() + value.len()).sum();
-        self.bytes += 64 + row.address.len() + pairs;
-        self.rows.push(row);
-        self.rows.len() >= STRETCH_ROWS || self.bytes >= STRETCH_BYTES
-    }
 }
 
 /// The file of `--verdicts`: line,address,verdict,detail.
@@ -364,7 +308,9 @@ fn unwritten(path: &str, err: &dyn std::fmt::Display) -> Failure {
 mod tests {
     use super::*;
     use crate::cadence::columns::Cells;
+    use crate::cadence::rows::Row;
     use crate::cli::args::{Command, Line};
+    use crate::cli::stretch::wanted;
     use clap::Parser;
     use serde_json::json;
 
@@ -393,7 +339,7 @@ mod tests {
         assert_eq!(rows[0].address, "ann@acme.example");
         assert_eq!(rows[0].kind.as_deref(), Some("ordinary"));
         assert_eq!((rows[0].line, rows[0].rank), (2, Some(3)));
-        assert_eq!(rows[0].fields, [pair("name", "Ann"), pair("company", "Acme")]);
+        assert_eq!((rows[0].name.as_str(), rows[0].company.as_str()), ("Ann", "Acme"));
         assert_eq!(rows[0].attributes, [pair("城市", "Lyon")]);
         assert!(rows[1].line == 3 && rows[1].fault.is_some(), "{:?}", rows[1]);
     }
@@ -443,25 +389,14 @@ mod tests {
             rows: 0,
             invalid: Invalid::default(),
         };
-        let answer = course.run(ImportBegin::default(), (2..4102).map(row)).unwrap();
+        let answer = course.run(ImportBegin::default(), stretches((2..8102).map(row))).unwrap();
         let Answer::One(summary) = answer else { panic!("{answer:?}") };
         assert!(summary["seconds"].as_f64().unwrap() < 99.0);
-        assert_eq!(bar.message(), "4100 rows");
-        assert_eq!(asked, [2000, 2000, 100]);
+        assert_eq!(bar.message(), "8100 rows");
+        assert_eq!(asked, [4000, 4000, 100]);
         let text = std::fs::read_to_string(path).unwrap();
-        assert_eq!(text.lines().count(), 4101);
+        assert_eq!(text.lines().count(), 8101);
         assert!(text.starts_with("line,address,verdict,detail\n2,a2@b.example,new,\n"), "{text}");
-    }
-
-    #[test]
-    fn long_rows_make_short_stretches() {
-        let mut stretch = Stretch::default();
-        let long = || ImportRow {
-            attributes: vec![("note".to_owned(), "x".repeat(1024 * 1024))],
-            ..ImportRow::default()
-        };
-        assert!(!stretch.push(long()));
-        assert!(stretch.push(long()));
     }
 
     #[test]
@@ -478,7 +413,8 @@ mod tests {
             rows: 0,
             invalid: Invalid::default(),
         };
-        let failure = course.run(ImportBegin::default(), std::iter::once(row(1))).unwrap_err();
+        let failure =
+            course.run(ImportBegin::default(), stretches(std::iter::once(row(1)))).unwrap_err();
         assert_eq!(failure.code, 74);
     }
 

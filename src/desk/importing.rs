@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::book::contact::{CompanyNo, Kind, Moment};
+use crate::book::contact::{CompanyNo, Day, Kind, Moment};
 use crate::book::tag::{BatchTag, TagId};
 use crate::cadence::intake::{Mode, Run};
 use crate::feedback::entry::ImportCounts;
@@ -13,6 +13,10 @@ pub struct Running {
     pub number: u32,
     /// When the rows at hand came.
     pub now: Moment,
+    /// The day of that moment.
+    pub today: Day,
+    /// Only the verdicts of invalid rows are asked for.
+    pub quiet: bool,
     /// The judge, and what it must remember.
     pub run: Run,
     /// The tag it gives.
@@ -25,6 +29,8 @@ pub struct Running {
     pub counts: ImportCounts,
     /// Contacts given each tag so far.
     pub placed: BTreeMap<TagId, u64>,
+    /// Tags that rows named so far, as typed.
+    pub typed: HashMap<String, TagId>,
     /// Contacts of (company, kind, batch number) that the book held when first asked.
     pub rooms: HashMap<(CompanyNo, Kind, u8), u32>,
 }

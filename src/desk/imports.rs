@@ -15,14 +15,14 @@ use crate::desk::importing::Running;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{By, ImportCounts, What};
 use crate::store::columns::Hash96;
+use crate::store::state::stored_key;
 
 /// What became of a row: its line, the verdict's word, and a detail (a repair, or why it is invalid).
-pub type RowVerdict = (u64, String, String);
+pub type RowVerdict = (u64, &'static str, String);
 
 /// A row with its address parsed and its company found.
 struct Found {
     address: Address,
-    key: String,
     hash: Hash96,
     company_key: String,
     company: Option<CompanyNo>,
@@ -68,19 +68,23 @@ impl Keeper {
         let running = Running {
             number: import,
             now,
+            today: self.day_of(now),
+            quiet: begin.quiet,
             run: Run::new(settings),
             tag,
             batch,
             mode,
             counts: ImportCounts::default(),
             placed: BTreeMap::new(),
+            typed: HashMap::new(),
             rooms: HashMap::new(),
         };
         self.running.insert(import, running);
         Ok(import)
     }
 
-    /// Judges a stretch of rows, in file order. Durable with the next commit.
+    /// Judges a stretch of rows, in file order; a quiet import hears of the invalid ones only.
+    /// Durable with the next commit.
     ///
     /// # Errors
     /// When the import is not under way, or the store fails.
@@ -98,12 +102,15 @@ impl Keeper {
             ));
         };
         running.now = now;
-        let mut verdicts = Vec::with_capacity(rows.len());
+        running.today = self.day_of(now);
+        let mut verdicts = Vec::new();
         for row in rows {
             let line = row.line;
             let (word, detail) = self.import_row(&mut running, row)?;
             running.counts.rows += 1;
-            verdicts.push((line, word, detail));
+            if !running.quiet || word == "invalid" {
+                verdicts.push((line, word, detail));
+            }
         }
         self.stale = true;
         self.running.insert(import, running);
@@ -138,13 +145,13 @@ impl Keeper {
         &mut self,
         running: &mut Running,
         row: ImportRow,
-    ) -> Result<(String, String), Failure> {
+    ) -> Result<(&'static str, String), Failure> {
         let rank = row.rank;
-        let (found, repaired) = match self.find(row, running.now) {
+        let (found, repaired) = match self.find(running, row) {
             Ok(found) => found,
             Err(Unfit::Row(why)) => {
                 running.counts.invalid += 1;
-                return Ok(("invalid".to_owned(), why));
+                return Ok(("invalid", why));
             }
             Err(Unfit::Store(failure)) => return Err(failure),
         };
@@ -161,48 +168,59 @@ impl Keeper {
         };
         *word += 1;
         self.enter(running, found, &judged)?;
-        let word = match judged.verdict {
-            Verdict::Invalid(_) => "invalid".to_owned(),
-            verdict => verdict.to_string(),
-        };
-        Ok((word, detail))
+        Ok((judged.verdict.word(), detail))
     }
 
-    fn find(&mut self, row: ImportRow, now: Moment) -> Result<(Found, String), Unfit> {
+    fn find(&mut self, running: &mut Running, row: ImportRow) -> Result<(Found, String), Unfit> {
         if let Some(fault) = row.fault {
             return Err(Unfit::Row(fault));
         }
         let parsed = Address::parse(&row.address)
             .map_err(|error| Unfit::Row(format!("{error} ({:?})", clip(&row.address))))?;
         let mut tags = Vec::with_capacity(row.tags.len());
-        for typed in &row.tags {
-            let tag = self.tag(typed, now).map_err(|failure| match failure.code {
-                65 => Unfit::Row(failure.message),
-                _ => Unfit::Store(failure),
-            })?;
-            tags.push(tag);
+        for typed in row.tags {
+            tags.push(self.row_tag(running, typed)?);
         }
         let kind = match row.kind.as_deref() {
             Some("ordinary") => Kind::Ordinary,
             _ => Kind::Precise,
         };
         let address = parsed.address;
-        let key = address.key();
         let company_key = self.config.companies.of(&address).into_string();
         let state = self.store.state();
-        let hash = Hash96::of(&key);
+        let hash = Hash96::of(&stored_key(address.as_str()));
         let found = Found {
             hash,
             company: state.companies.find(Hash96::of(&company_key)),
             contact: state.contacts.find(hash),
-            card: card(row.fields, row.attributes, parsed.name),
+            card: Card {
+                name: if row.name.is_empty() { parsed.name.unwrap_or_default() } else { row.name },
+                company: row.company,
+                country: row.country,
+                language: row.language,
+                title: row.title,
+                source: row.source,
+                attributes: row.attributes,
+            },
             address,
-            key,
             company_key,
             kind,
             tags,
         };
         Ok((found, parsed.repair.map(|repair| repair.to_string()).unwrap_or_default()))
+    }
+
+    /// The number of a tag that a row names; most rows name the same few.
+    fn row_tag(&mut self, running: &mut Running, typed: String) -> Result<TagId, Unfit> {
+        if let Some(known) = running.typed.get(&typed) {
+            return Ok(*known);
+        }
+        let tag = self.tag(&typed, running.now).map_err(|failure| match failure.code {
+            65 => Unfit::Row(failure.message),
+            _ => Unfit::Store(failure),
+        })?;
+        running.typed.insert(typed, tag);
+        Ok(tag)
     }
 
     fn judge_row(
@@ -228,15 +246,15 @@ impl Keeper {
             language: &found.card.language,
         };
         let names = |name: &str| language::code(name).map(ToOwned::to_owned);
-        let (batch, company, kind) = (running.batch.clone(), found.company, found.kind);
-        let rooms = &mut running.rooms;
+        let (company, kind) = (found.company, found.kind);
+        let Running { run, batch, rooms, .. } = running;
         let room = |no: u8| {
-            let (Some(batch), Some(company)) = (&batch, company) else { return 0 };
+            let (Some(batch), Some(company)) = (&*batch, company) else { return 0 };
             *rooms
                 .entry((company, kind, no))
                 .or_insert_with(|| self.holds(company, kind, &batch.with_no(no)))
         };
-        Ok(running.run.judge(&newcomer, &names, || Standing { suppressed, known, highest }, room))
+        Ok(run.judge(&newcomer, &names, || Standing { suppressed, known, highest }, room))
     }
 
     /// How many of a company and kind a batch holds.
@@ -348,17 +366,16 @@ impl Keeper {
         let contact = found.contact.unwrap_or(ContactId(state.contacts.len()));
         let what = What::Imported {
             contact,
-            address: found.address.as_str().to_owned(),
+            address: found.address.into_string(),
             company: company.unwrap_or(next),
             company_key: company.is_none().then_some(found.company_key),
             kind: found.kind,
             rank,
-            day: self.day_of(now),
+            day: running.today,
             import: running.number,
             tags,
             card: found.card,
         };
-        debug_assert_eq!(found.key, crate::store::state::stored_key(found.address.as_str()));
         self.store.record(now, what)?;
         Ok(())
     }
@@ -370,8 +387,7 @@ impl Keeper {
         tags: &[TagId],
         change: TagsChange,
     ) -> Result<(), Failure> {
-        let (import, now) = (running.number, running.now);
-        let day = self.day_of(now);
+        let (import, now, day) = (running.number, running.now, running.today);
         let state = self.store.state();
         let held: Vec<TagId> = state.tags_of(contact).map(|tag| tag.id).collect();
         if change == TagsChange::Replace {
@@ -411,29 +427,6 @@ fn modes(begin: &ImportBegin) -> Result<(Mode, TagsMode), Failure> {
         })?,
     };
     Ok((mode, tags))
-}
-
-fn card(
-    fields: Vec<(String, String)>,
-    attributes: Vec<(String, String)>,
-    display: Option<String>,
-) -> Card {
-    let mut card = Card { attributes, ..Card::default() };
-    for (field, value) in fields {
-        match field.as_str() {
-            "name" => card.name = value,
-            "company" => card.company = value,
-            "country" => card.country = value,
-            "language" => card.language = value,
-            "title" => card.title = value,
-            "source" => card.source = value,
-            _ => card.attributes.push((field, value)),
-        }
-    }
-    if card.name.is_empty() {
-        card.name = display.unwrap_or_default();
-    }
-    card
 }
 
 /// The start of a cell, for a message.

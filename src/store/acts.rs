@@ -102,12 +102,6 @@ impl Acts {
         self.days = self.days.split_off(&oldest(today));
     }
 
-    /// What [`Self::forget_before`] would forget: days, acts, and bytes of their sets.
-    pub fn forgotten_on(&self, today: Day) -> impl Iterator<Item = (Day, Act, usize)> + '_ {
-        let old = self.days.range(..oldest(today));
-        old.map(|((day, act), set)| (*day, *act, set.bytes()))
-    }
-
     /// A contact's row, to be written.
     #[must_use]
     pub fn row(&self, id: ContactId) -> ActRow {

@@ -33,36 +33,52 @@ impl Hash96 {
 /// Numbers for keys: dense, in order of first appearance.
 #[derive(Debug, Default)]
 struct Numbered {
-    hashes: Vec<Hash96>,
+    /// The hashes, their parts apart: together they would be padded to 16 bytes.
+    high: Vec<u64>,
+    low: Vec<u32>,
     index: HashTable<u32>,
 }
 
 /// The index follows from the hashes.
 impl PartialEq for Numbered {
     fn eq(&self, other: &Self) -> bool {
-        self.hashes == other.hashes
+        (&self.high, &self.low) == (&other.high, &other.low)
     }
 }
 
 impl Numbered {
+    /// Makes room for `count` in all, and no more than that.
+    fn reserve(&mut self, count: usize) {
+        let more = count.saturating_sub(self.high.len());
+        self.high.reserve_exact(more);
+        self.low.reserve_exact(more);
+        let high = &self.high;
+        self.index.reserve(more, |n| high.get(*n as usize).copied().unwrap_or(0));
+    }
+
     fn find(&self, hash: Hash96) -> Option<u32> {
-        let is = |n: &u32| self.hashes.get(*n as usize) == Some(&hash);
+        let is = |n: &u32| self.hash(*n) == Some(hash);
         self.index.find(hash.high, is).copied()
     }
 
     /// Gives the next number to `hash`.
     fn push(&mut self, hash: Hash96) -> u32 {
-        let number = u32::try_from(self.hashes.len()).expect("fewer than 2^32 contacts");
-        self.hashes.push(hash);
-        let hashes = &self.hashes;
-        self.index.insert_unique(hash.high, number, |n| {
-            hashes.get(*n as usize).map_or(0, |hash| hash.high)
-        });
+        let number = u32::try_from(self.high.len()).expect("fewer than 2^32 contacts");
+        self.high.push(hash.high);
+        self.low.push(hash.low);
+        let high = &self.high;
+        let rehash = |n: &u32| high.get(*n as usize).copied().unwrap_or(0);
+        self.index.insert_unique(hash.high, number, rehash);
         number
     }
 
+    fn hash(&self, number: u32) -> Option<Hash96> {
+        let at = number as usize;
+        Some(Hash96 { high: *self.high.get(at)?, low: *self.low.get(at)? })
+    }
+
     fn len(&self) -> u32 {
-        u32::try_from(self.hashes.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.high.len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -115,6 +131,19 @@ impl Contacts {
         self.len() == 0
     }
 
+    /// Makes room for `count` contacts in all, and no more than that.
+    pub fn reserve(&mut self, count: u32) {
+        let more = count.saturating_sub(self.len()) as usize;
+        self.keys.reserve(count as usize);
+        self.company.reserve_exact(more);
+        self.rank.reserve_exact(more);
+        self.created.reserve_exact(more);
+        self.kind.reserve_exact(more);
+        self.last.reserve_exact(more);
+        self.last_silent.reserve_exact(more);
+        self.sibling.reserve_exact(more);
+    }
+
     /// Whoever has this address hash.
     #[must_use]
     pub fn find(&self, hash: Hash96) -> Option<ContactId> {
@@ -126,7 +155,7 @@ impl Contacts {
     pub fn row(&self, id: ContactId) -> Option<ContactRow> {
         let at = id.0 as usize;
         Some(ContactRow {
-            hash: *self.keys.hashes.get(at)?,
+            hash: self.keys.hash(id.0)?,
             company: CompanyNo(*self.company.get(at)?),
             rank: *self.rank.get(at)?,
             created: Day(*self.created.get(at)?),
@@ -233,6 +262,14 @@ impl Companies {
         self.len() == 0
     }
 
+    /// Makes room for `count` companies in all, and no more than that.
+    pub fn reserve(&mut self, count: u32) {
+        let more = count.saturating_sub(self.len()) as usize;
+        self.keys.reserve(count as usize);
+        self.ranks.reserve_exact(more);
+        self.newest.reserve_exact(more);
+    }
+
     /// The company with this key's hash.
     #[must_use]
     pub fn find(&self, hash: Hash96) -> Option<CompanyNo> {
@@ -250,7 +287,7 @@ impl Companies {
     #[must_use]
     pub fn row(&self, no: CompanyNo) -> Option<CompanyRow> {
         let at = no.0 as usize;
-        Some(CompanyRow { hash: *self.keys.hashes.get(at)?, ranks: *self.ranks.get(at)? })
+        Some(CompanyRow { hash: self.keys.hash(no.0)?, ranks: *self.ranks.get(at)? })
     }
 
     /// Highest rank given so far in (company, kind); 0 when none.

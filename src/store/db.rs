@@ -5,31 +5,31 @@
 //! sync. Only then may anybody be answered.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::book::contact::{Card, CompanyNo, Contact, ContactId, Day, Moment};
+use crate::book::contact::{Card, CompanyNo, Contact, ContactId, Moment};
 use crate::book::leaf::Leaf;
 use crate::book::set::ContactSet;
-use crate::feedback::entry::{Entry, RoundRecord, What};
-use crate::store::fresh::{self, CONTACTS_PER_PAGE, EVENTS_PAGE, Fresh, NAMES_PER_PAGE, SET_CHUNK};
+use crate::feedback::entry::{Entry, What};
+use crate::store::bundle;
+use crate::store::fresh::{CONTACTS_PER_PAGE, Fresh, NAMES_PER_PAGE, SET_CHUNK};
 use crate::store::journal::{Journal, Reader, TornTail};
 use crate::store::load;
 use crate::store::pages::{Pages, PagesError};
-use crate::store::record;
 use crate::store::site::{self, StoreError};
 use crate::store::state::{State, stored_key};
 use crate::store::watch::Watch;
+use crate::store::writer::Writer;
 
 /// sled's own cache; the pages that are asked for again and again are few.
-const SLED_CACHE_BYTES: u64 = 16 << 20;
+const SLED_CACHE_BYTES: u64 = 4 << 20;
 /// The memory is written when this much of it is fresh: bounds both RAM and the replay at a start.
 const FRESH_BYTES_MAX: usize = 8 << 20;
 /// And at the latest after so many entries.
 const FRESH_ENTRIES_MAX: u64 = 200_000;
-/// Decoded pages kept at hand.
+/// Pages of contacts kept at hand.
 const CACHED_PAGES_MAX: usize = 64;
 
 /// What was found at an open, for the log.
@@ -48,11 +48,12 @@ pub struct Opening {
 pub struct Store {
     dir: PathBuf,
     journal: Journal,
-    pages: Pages,
-    state: State,
-    fresh: Fresh,
+    pub(crate) writer: Writer,
+    pub(crate) state: State,
+    pub(crate) fresh: Fresh,
     watched: Watch,
-    cache: RefCell<HashMap<u32, Arc<Vec<Entry>>>>,
+    /// Pages of contacts that were asked about lately.
+    cache: RefCell<HashMap<u32, Vec<u8>>>,
     dirty: bool,
     /// What failed: from then on nothing is taken and nothing is committed.
     failed: OnceCell<String>,
@@ -124,7 +125,7 @@ impl Store {
         let mut store = Self {
             dir: dir.to_owned(),
             journal,
-            pages,
+            writer: Writer::new(pages),
             state,
             fresh: Fresh::default(),
             watched,
@@ -180,7 +181,10 @@ impl Store {
     }
 
     /// Notes a failure: what is in memory is no longer what the journal says, or not to be read.
-    fn noted<T>(&self, result: Result<T, impl Into<StoreError>>) -> Result<T, StoreError> {
+    pub(crate) fn noted<T>(
+        &self,
+        result: Result<T, impl Into<StoreError>>,
+    ) -> Result<T, StoreError> {
         result.map_err(|error| {
             let error = error.into();
             if let StoreError::Pages(why) = &error
@@ -212,6 +216,8 @@ impl Store {
         let committed = self.journal.commit();
         let seq = self.noted(committed)?;
         self.dirty = false;
+        let written = self.writer.look();
+        self.noted(written)?;
         if self.is_full() { self.settle_to(seq) } else { Ok(()) }
     }
 
@@ -225,7 +231,8 @@ impl Store {
             let seq = self.journal.last();
             self.settle_to(seq)?;
         }
-        self.noted(self.pages.flush())
+        let flushed = self.writer.flush();
+        self.noted(flushed)
     }
 
     fn is_full(&self) -> bool {
@@ -233,21 +240,19 @@ impl Store {
     }
 
     fn settle_to(&mut self, seq: u64) -> Result<(), StoreError> {
-        let mut changes = self.fresh.changes(seq, &self.state, &self.watched.sets());
-        changes.put(b"L", &self.watched.hashes());
-        self.noted(self.pages.write(changes, seq))?;
-        let touched = std::mem::take(&mut self.fresh);
+        let mut blobs = self.fresh.of_state(&self.state, &self.watched.sets());
+        blobs.push((b"L".to_vec(), self.watched.hashes()));
         let mut cache = self.cache.borrow_mut();
-        for page in touched.contacts.keys() {
+        for page in self.fresh.contacts.keys() {
             cache.remove(page);
         }
-        Ok(())
+        Ok(self.writer.begin(std::mem::take(&mut self.fresh), blobs, seq)?)
     }
 
     fn fold(&mut self, seq: u64, entry: &Entry) -> Result<(), StoreError> {
         self.fresh.foresee(entry, &self.state);
         self.state.apply(entry);
-        self.fresh.note(seq, entry, &self.pages)?;
+        self.fresh.note(seq, entry, self.writer.kept())?;
         match &entry.what {
             What::Imported { contact, address, card, .. } => {
                 self.judge(*contact, &stored_key(address), card);
@@ -317,9 +322,7 @@ impl Store {
     /// # Errors
     /// When its page cannot be read.
     pub fn contact(&self, id: ContactId) -> Result<Option<Contact>, StoreError> {
-        let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
-        let page = self.page(id.0 / CONTACTS_PER_PAGE)?;
-        Ok(page.get(slot).and_then(load::contact))
+        Ok(self.first(id)?.as_ref().and_then(bundle::contact))
     }
 
     /// A company's key.
@@ -332,8 +335,7 @@ impl Store {
         if let Some(names) = self.fresh.names.get(&page) {
             return Ok(names.get(slot).cloned().unwrap_or_default());
         }
-        let names = self.noted(fresh::read_names(page, &self.pages))?;
-        Ok(names.into_iter().nth(slot).unwrap_or_default())
+        Ok(self.noted(self.writer.kept().name(page, slot))?.unwrap_or_default())
     }
 
     /// Calls `each` with every contact and its address, in id order.
@@ -354,8 +356,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         for page in 0..self.state.contacts.len().div_ceil(CONTACTS_PER_PAGE) {
             let entries = match self.fresh.contacts.get(&page) {
-                Some(entries) => entries,
-                None => &self.noted(fresh::read_contacts(page, &self.pages))?,
+                Some(bundle) => bundle.entries(),
+                None => self.noted(self.writer.kept().contacts(page))?,
             };
             for entry in entries {
                 if let What::Imported { contact, address, card, .. } = &entry.what {
@@ -366,90 +368,28 @@ impl Store {
         Ok(())
     }
 
-    /// What happened to a contact, in order: how it came first.
-    ///
-    /// # Errors
-    /// When its pages cannot be read.
-    pub fn timeline(&self, id: ContactId) -> Result<Vec<Entry>, StoreError> {
-        let page = id.0 / EVENTS_PAGE;
-        let mut events: Vec<(u64, Entry)> = Vec::new();
-        let mut take = |bytes: &[u8]| {
-            let found = load::events(bytes, |whose| whose == Some(id));
-            events.extend(found.ok_or_else(|| PagesError::Damaged(format!("events {page}")))?);
-            Ok::<(), PagesError>(())
-        };
-        let kept = self.pages.scan(&fresh::name(b'e', page), 15, |_, bytes| take(&bytes));
-        self.noted(kept)?;
-        for (_, bytes) in self.fresh.events.range((page, 0)..=(page, u16::MAX)) {
-            take(bytes)?;
+    /// The entry that made a contact.
+    pub(crate) fn first(&self, id: ContactId) -> Result<Option<Entry>, StoreError> {
+        if id.0 >= self.state.contacts.len() {
+            return Ok(None);
         }
-        events.sort_by_key(|(seq, _)| *seq);
+        let page = id.0 / CONTACTS_PER_PAGE;
         let slot = (id.0 % CONTACTS_PER_PAGE) as usize;
-        let first = self.page(id.0 / CONTACTS_PER_PAGE)?.get(slot).cloned();
-        let mut all: Vec<Entry> = first.into_iter().collect();
-        all.extend(events.into_iter().map(|(_, entry)| entry));
-        all.sort_by_key(|entry| entry.at);
-        Ok(all)
-    }
-
-    /// What happened to contacts from an instant on, imports apart, in order.
-    ///
-    /// # Errors
-    /// When a page cannot be read.
-    pub fn events_since(&self, at: Moment) -> Result<Vec<Entry>, StoreError> {
-        let first = fresh::utc_day(at);
-        let last = fresh::utc_day(self.state.last_at);
-        let mut found = Vec::new();
-        for page in 0..self.state.contacts.len().div_ceil(EVENTS_PAGE) {
-            for day in first..=last {
-                let mut take = |bytes: &[u8]| {
-                    let events = load::events(bytes, |_| true);
-                    found.extend(events.ok_or_else(|| PagesError::Damaged("events".to_owned()))?);
-                    Ok::<(), PagesError>(())
-                };
-                let mut name = fresh::name(b'e', page);
-                name.extend_from_slice(&day.to_be_bytes());
-                self.pages.scan(&name, 15, |_, bytes| take(&bytes))?;
-                if let Some(bytes) = self.fresh.events.get(&(page, day)) {
-                    take(bytes)?;
-                }
-            }
-        }
-        found.retain(|(_, entry)| entry.at >= at);
-        found.sort_by_key(|(seq, _)| *seq);
-        Ok(found.into_iter().map(|(_, entry)| entry).collect())
-    }
-
-    /// What a closed day left behind.
-    ///
-    /// # Errors
-    /// When its page cannot be read.
-    pub fn closed_day(&self, day: Day) -> Result<Option<Vec<RoundRecord>>, StoreError> {
-        let bytes = match self.fresh.days.get(&day) {
-            Some(bytes) => Some(bytes.clone()),
-            None => self.noted(self.pages.get(&fresh::day_name(day)))?,
-        };
-        let Some(bytes) = bytes else { return Ok(None) };
-        match record::decode(&mut bytes.as_slice()) {
-            Ok(Entry { what: What::DayClosed { rounds, .. }, .. }) => Ok(Some(rounds)),
-            _ => self.noted(Err(PagesError::Damaged(format!("day {day}")))),
-        }
-    }
-
-    fn page(&self, page: u32) -> Result<Arc<Vec<Entry>>, StoreError> {
-        if let Some(entries) = self.fresh.contacts.get(&page) {
-            return Ok(Arc::new(entries.clone()));
+        if let Some(bundle) = self.fresh.contacts.get(&page) {
+            return Ok(bundle.get(slot));
         }
         let mut cache = self.cache.borrow_mut();
-        if let Some(entries) = cache.get(&page) {
-            return Ok(Arc::clone(entries));
-        }
-        if cache.len() >= CACHED_PAGES_MAX {
+        if cache.len() >= CACHED_PAGES_MAX && !cache.contains_key(&page) {
             cache.clear();
         }
-        let entries = Arc::new(self.noted(fresh::read_contacts(page, &self.pages))?);
-        cache.insert(page, Arc::clone(&entries));
-        Ok(entries)
+        let records = match cache.entry(page) {
+            hash_map::Entry::Occupied(held) => held.into_mut(),
+            hash_map::Entry::Vacant(free) => {
+                free.insert(self.noted(self.writer.kept().records(page))?)
+            }
+        };
+        let damaged = || PagesError::Damaged(format!("contacts {page}"));
+        self.noted(bundle::entry_at(records, slot).ok_or_else(damaged)).map(Some)
     }
 }
 

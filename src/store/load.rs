@@ -1,19 +1,19 @@
 //! Reads the state back from the memory, at a start.
 
-use crate::book::address::Address;
-use crate::book::contact::{CompanyNo, Contact, ContactId, Day, Kind};
+use crate::book::contact::{CompanyNo, ContactId, Day, Kind};
 use crate::book::set::ContactSet;
 use crate::book::tag::TagId;
-use crate::feedback::entry::{Entry, What};
+use crate::feedback::entry::Entry;
 use crate::store::columns::{CompanyRow, ContactRow, Hash96};
 use crate::store::fresh::{
     BY_DOMAIN, FIRMS_PER_CHUNK, LABELS, LASTS_PER_CHUNK, ROWS_PER_CHUNK, SHADOWS, SUPPRESSED,
-    WAITING, act_of,
+    WAITING,
 };
+use crate::store::names;
 use crate::store::pages::{Pages, PagesError};
 use crate::store::record::{self, Field};
 use crate::store::snapshot;
-use crate::store::state::State;
+use crate::store::state::{MEMORY_DAYS, State};
 
 /// The state that the memory holds.
 ///
@@ -30,6 +30,7 @@ pub fn load(pages: &Pages) -> Result<State, PagesError> {
         .scan(b"f", 5, |name, bytes| contacts(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"g", 5, |name, bytes| lasts(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"b", 7, |name, bytes| set(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
+    pages.scan(b"q", 9, |name, bytes| tagged(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"r", 5, |name, bytes| round(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"a", 4, |name, bytes| act(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     Ok(state)
@@ -126,8 +127,18 @@ fn set(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
 }
 
 fn act(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
-    let act = act_of(*name.get(3)?)?;
+    let act = names::act_of(*name.get(3)?)?;
     state.acts.put_day(act, Day(short(name, 1)?), ContactSet::from_bytes(bytes)?);
+    Some(())
+}
+
+/// Who was tagged on one of the last days; a day that is past asking about was left over.
+fn tagged(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
+    let (day, tag) = (Day(short(name, 1)?), TagId(short(name, 3)?));
+    if state.opened.is_none_or(|opened| day >= opened.plus(-MEMORY_DAYS)) {
+        let chunk = ContactSet::from_bytes(bytes)?;
+        state.recent.entry(day).or_default().entry(tag).or_default().add(&chunk);
+    }
     Some(())
 }
 
@@ -152,23 +163,4 @@ pub fn events(
         }
     }
     Some(found)
-}
-
-/// A contact, from the entry that made it.
-#[must_use]
-pub fn contact(entry: &Entry) -> Option<Contact> {
-    let What::Imported { contact, address, company, kind, rank, import, card, .. } = &entry.what
-    else {
-        return None;
-    };
-    Some(Contact {
-        id: *contact,
-        address: Address::stored(address)?,
-        company: *company,
-        kind: *kind,
-        rank: *rank,
-        created: entry.at,
-        import: *import,
-        card: card.clone(),
-    })
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 /// Bytes of payload in one sled value.
 const SLICE_MAX: usize = 3_900;
 /// Version of everything stored under names; a store with another one is rebuilt.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 4;
 const APPLIED: &[u8] = b"!applied";
 const OWNER: &[u8] = b"!owner";
 
@@ -28,6 +28,9 @@ pub enum PagesError {
     /// What was read is not what was written.
     #[error("sled holds a damaged value under {0}")]
     Damaged(String),
+    /// The system gives no thread to write with.
+    #[error("no thread to write the memory with: {0}")]
+    Thread(std::io::Error),
     /// Written by another version, or for another store.
     #[error("sled holds the memory of another store or version")]
     Foreign,
@@ -39,13 +42,14 @@ impl PagesError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Sled(error) => !matches!(error, sled::Error::Io(_)),
+            Self::Thread(_) => false,
             Self::Panicked(_) | Self::Damaged(_) | Self::Foreign => true,
         }
     }
 }
 
 /// An open sled memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pages {
     db: sled::Db,
 }
@@ -54,6 +58,7 @@ pub struct Pages {
 #[derive(Debug, Default)]
 pub struct Changes {
     batch: sled::Batch,
+    cleared: Vec<(Vec<u8>, Vec<u8>)>,
     /// Bytes of payload so far.
     pub bytes: usize,
 }
@@ -79,9 +84,9 @@ impl Changes {
         }
     }
 
-    /// Takes a blob out that has at most so many bytes.
-    pub fn remove(&mut self, name: &[u8], bytes: usize) {
-        (0..=bytes / SLICE_MAX).for_each(|at| self.batch.remove(slice_key(name, at)));
+    /// Takes away everything named from `from` on and before `to`.
+    pub fn clear(&mut self, from: &[u8], to: &[u8]) {
+        self.cleared.push((from.to_vec(), to.to_vec()));
     }
 }
 
@@ -147,6 +152,11 @@ impl Pages {
     /// When sled cannot write (a full disk is sticky until the process ends).
     pub fn write(&self, changes: Changes, applied: u64) -> Result<(), PagesError> {
         let mut batch = changes.batch;
+        for (from, to) in changes.cleared {
+            let keys =
+                guarded(|| self.db.range(from..to).keys().collect::<sled::Result<Vec<_>>>())?;
+            keys.into_iter().for_each(|key| batch.remove(key));
+        }
         let number = applied.to_be_bytes();
         let crc = sum(&[], APPLIED, &number).to_be_bytes();
         batch.insert(APPLIED, [number.as_slice(), &crc].concat());
@@ -299,4 +309,37 @@ fn told(panic: &(dyn std::any::Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that do not compress.
+    fn noise(length: usize) -> Vec<u8> {
+        let hash = |n: usize| xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes()).to_le_bytes();
+        (0..length.div_ceil(8)).flat_map(hash).take(length).collect()
+    }
+
+    #[test]
+    fn a_blob_that_shrinks_is_read_without_its_old_slices() {
+        let dir = tempfile::tempdir().unwrap();
+        let pages = Pages::open(dir.path(), [1; 16], 1 << 20).unwrap();
+        for (n, length) in (1..).zip([3 * SLICE_MAX, 0, 2 * SLICE_MAX + 1, 10, SLICE_MAX + 1]) {
+            let mut changes = Changes::default();
+            changes.put(b"r1", &noise(length));
+            changes.put(b"r2", &noise(5));
+            pages.write(changes, n).unwrap();
+            assert_eq!(pages.get(b"r1").unwrap(), Some(noise(length)));
+            let mut found = Vec::new();
+            let scanned = pages.scan(b"r", 2, |name, bytes| {
+                found.push((name.to_vec(), bytes));
+                Ok::<(), PagesError>(())
+            });
+            scanned.unwrap();
+            let expected = [(b"r1".to_vec(), noise(length)), (b"r2".to_vec(), noise(5))];
+            assert_eq!(found, expected);
+            assert_eq!(pages.applied().unwrap(), n);
+        }
+    }
 }

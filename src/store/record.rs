@@ -96,6 +96,14 @@ pub fn decode(bytes: &mut &[u8]) -> Result<Entry, RecordError> {
     Ok(entry)
 }
 
+/// Passes over one record at the front of `bytes`; `None` when there is no whole one.
+#[must_use]
+pub fn skip(bytes: &[u8]) -> Option<&[u8]> {
+    let mut rest = bytes;
+    let length = usize::get(&mut rest).ok()?;
+    rest.get(length..)
+}
+
 /// Something that knows its bytes; the store's pages are made of the same parts as its entries.
 pub trait Field: Sized {
     /// Appends the bytes.

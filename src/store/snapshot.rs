@@ -3,8 +3,6 @@
 //! Written beside the pages in the same batch, so that a start reads it instead of the journal. It
 //! may change its form freely: another [`FORM`](crate::store::pages) is rebuilt from the journal.
 
-use std::collections::BTreeMap;
-
 use crate::book::contact::{CompanyNo, ContactId, Day, Moment};
 use crate::book::label::Label;
 use crate::book::set::ContactSet;
@@ -23,6 +21,7 @@ pub fn save(state: &State) -> Vec<u8> {
     for what in entries {
         record::encode(&Entry { at: state.last_at, what }, &mut out);
     }
+    (state.contacts.len(), state.companies.len()).put(&mut out);
     state.imports.len().put(&mut out);
     for import in &state.imports {
         import.at.put(&mut out);
@@ -30,11 +29,6 @@ pub fn save(state: &State) -> Vec<u8> {
         import.file.put(&mut out);
         import.tag.put(&mut out);
         import.counts.put(&mut out);
-    }
-    state.recent.len().put(&mut out);
-    for (day, tags) in &state.recent {
-        day.put(&mut out);
-        tags.iter().map(|(tag, set)| (*tag, set.to_bytes())).collect::<Vec<_>>().put(&mut out);
     }
     state.living.len().put(&mut out);
     for living in state.living.values() {
@@ -113,6 +107,9 @@ pub fn load(mut from: &[u8], state: &mut State) -> Result<(), RecordError> {
     for _ in 0..usize::get(from)? {
         state.apply(&record::decode(from)?);
     }
+    let (contacts, companies) = Field::get(from)?;
+    state.contacts.reserve(contacts);
+    state.companies.reserve(companies);
     for _ in 0..usize::get(from)? {
         state.imports.push(crate::store::facts::ImportState {
             at: Field::get(from)?,
@@ -121,13 +118,6 @@ pub fn load(mut from: &[u8], state: &mut State) -> Result<(), RecordError> {
             tag: Field::get(from)?,
             counts: Field::get(from)?,
         });
-    }
-    for _ in 0..usize::get(from)? {
-        let day = Day::get(from)?;
-        let tags = Vec::<(TagId, Vec<u8>)>::get(from)?;
-        let sets = tags.into_iter().map(|(tag, bytes)| Ok((tag, set(&bytes)?)));
-        let sets = sets.collect::<Result<BTreeMap<_, _>, RecordError>>()?;
-        state.recent.insert(day, sets);
     }
     for _ in 0..usize::get(from)? {
         let living = get_living(from)?;

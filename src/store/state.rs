@@ -3,6 +3,7 @@
 //! [`State::apply`] is the only way the state changes; it asks nobody (no clock, no configuration,
 //! no disk), so a replay of the journal gives the same state to the last bit.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::book::address::Address;
@@ -474,8 +475,11 @@ impl State {
     }
 }
 
-/// The key of an address as entries hold it.
+/// The key of an address as entries hold it; most are their own.
 #[must_use]
-pub fn stored_key(address: &str) -> String {
-    Address::stored(address).map(|address| address.key()).unwrap_or_default()
+pub fn stored_key(address: &str) -> Cow<'_, str> {
+    if address.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+        return Cow::Borrowed(address);
+    }
+    Cow::Owned(Address::stored(address).map(|address| address.key()).unwrap_or_default())
 }

@@ -50,8 +50,8 @@ impl Watch {
 
     /// Hash and set of every leaf, in order.
     #[must_use]
-    pub fn sets(&self) -> Vec<(u64, ContactSet)> {
-        self.list.iter().map(|watched| (watched.hash, watched.set.clone())).collect()
+    pub fn sets(&self) -> Vec<(u64, &ContactSet)> {
+        self.list.iter().map(|watched| (watched.hash, &watched.set)).collect()
     }
 
     /// How many there are.
