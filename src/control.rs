@@ -111,6 +111,36 @@ pub enum Request {
         /// The words.
         text: String,
     },
+    /// A message that came in, understood; durable before it is answered, unless only explained.
+    Inbound {
+        /// Where it is, as the answer names it.
+        file: String,
+        /// Its bytes in base64.
+        mail: String,
+        /// What to do with it.
+        #[serde(default)]
+        how: Taking,
+    },
+    /// Whose reply waits for a person: one line each; or all about one of them.
+    Inbox {
+        /// Whom.
+        address: Option<String>,
+    },
+    /// A person's decision on somebody who waits.
+    InboxDone {
+        /// Whom.
+        address: String,
+        /// A tag to give.
+        tag: Option<String>,
+        /// Never write again. With neither the series go on.
+        #[serde(default)]
+        suppress: bool,
+    },
+    /// What the rules as they are now would do about what came in.
+    RulesDryRun {
+        /// Since which day; absent: the first.
+        from: Option<chrono::NaiveDate>,
+    },
     /// Stops writing until `resume` (durable).
     Pause {},
     /// Goes on writing.
@@ -157,6 +187,19 @@ pub enum Request {
     },
     /// Reads the configuration again.
     Reload {},
+}
+
+/// What to do with a message that came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Taking {
+    /// Store what follows from it.
+    #[default]
+    Take,
+    /// Only say what it is.
+    Explain,
+    /// Only say what the rules would do.
+    Rules,
 }
 
 /// How an import is to be done (DESIGN §4).

@@ -3,13 +3,13 @@
 //! # Bird's-eye view
 //!
 //! Who ([`book`]) is written to when ([`cadence`]), with what ([`letter`]), what came back and
-//! what it means ([`feedback`]); all of it remembered in [`store`], carried over [`net`], and
-//! operated through [`control`] and [`cli`].
+//! what it means ([`feedback`], [`inbound`]); all of it remembered in [`store`], carried over
+//! [`net`], and operated through [`control`] and [`cli`].
 //!
 //! # The law of the land
 //!
 //! Modules are declared below in reading order. **A file may name only files declared above it.**
-//! Everything up to and including [`feedback`] is pure: no clock, no disk, no socket, no async.
+//! Everything up to and including [`inbound`] is pure: no clock, no disk, no socket, no async.
 //! `tests/tidy.rs` checks both.
 
 /// Who: domains, addresses, companies, tags, contacts, and the sets that views make of them.
@@ -49,6 +49,7 @@ pub mod letter {
     pub mod variant;
     pub mod token;
     pub mod compose;
+    pub mod sign;
 }
 
 /// And then: what replies mean, who opened, the one vocabulary of events, rules.
@@ -56,15 +57,39 @@ pub mod feedback {
     pub mod verdict;
     pub mod open;
     pub mod entry;
+    pub mod timeline;
     pub mod rule;
+    pub mod keyword;
 }
 
+/// What came in by mail: opened, understood, and whose letter it is about.
+pub mod inbound {
+    pub mod report;
+    pub mod quote;
+    pub mod mail;
+    pub mod phrases;
+    pub mod cause;
+    pub mod notice;
+    pub mod lines;
+    pub mod bounce;
+    pub mod date;
+    pub mod away;
+    pub mod autoreply;
+    pub mod wish;
+    pub mod tongue;
+    pub mod clue;
+    pub mod reading;
+}
+
+pub mod range;
 pub mod misread;
 pub mod typed;
+pub mod rulefile;
 pub mod spot;
-pub mod meaning;
-pub mod config;
 pub mod secret;
+pub mod meaning;
+pub mod outgoing;
+pub mod config;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
 pub mod store {
@@ -91,10 +116,17 @@ pub mod net {
     pub mod relay;
     pub mod wire;
     pub mod smtp;
+    pub mod mx;
+    pub mod provider;
+    pub mod ladder;
+    pub mod crowd;
     pub mod sink;
     pub mod maildir;
     pub mod throttle;
     pub mod carry;
+    pub mod place;
+    pub mod direct;
+    pub mod lane;
     pub mod dispatch;
     pub mod page;
     pub mod http;
@@ -110,6 +142,7 @@ pub mod desk {
     pub mod keeper;
     pub mod judge;
     pub mod day;
+    pub mod draft;
     pub mod letters;
     pub mod imports;
     pub mod orders;
@@ -117,23 +150,32 @@ pub mod desk {
     pub mod ahead;
     pub mod rounds;
     pub mod tell;
+    pub mod incoming;
+    pub mod effects;
+    pub mod inbox;
     pub mod answers;
 }
 
 pub mod ways;
+pub mod postbox;
 pub mod clock;
 pub mod office;
+pub mod press;
+pub mod ears;
 pub mod daemon;
 
 /// The face: arguments, commands, and what they print.
 pub mod cli {
+    pub mod keygen;
     pub mod examples;
+    pub mod mailargs;
     pub mod args;
     pub mod render;
     pub mod backend;
     pub mod stretch;
     pub mod import;
     pub mod stage;
+    pub mod inbound;
     pub mod quickstart;
     pub mod commands;
 }

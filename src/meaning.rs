@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::book::address::Address;
 use crate::book::company::Companies;
@@ -10,25 +10,22 @@ use crate::book::contact::Day;
 use crate::book::tag::{Audience, Series, TagName};
 use crate::book::view::{View, ViewError, Views};
 use crate::cadence::calendar::{CadenceMode, Hours, ShortMonth, Window};
+use crate::feedback::keyword::Rule;
 use crate::feedback::rule::Promote;
 use crate::letter::lint;
 use crate::letter::template::Template;
+use crate::letter::token::MAIL_LEN;
 use crate::letter::variant::Templates;
 use crate::misread;
+use crate::rulefile;
 use crate::spot::{self, ConfigError, Meaning};
 use crate::typed::{
     Http, RawCadence, RawClosed, RawCompany, RawExclude, RawMode, RawSeries, RawShortMonth,
-    RawTransport, RawView, RawWindow, RelayConfig, Sender,
+    RawView, RawWindow, Sender,
 };
 
-/// How letters leave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// As files: nothing leaves by accident.
-    Maildir(PathBuf),
-    /// Over these smarthosts.
-    Relay(Vec<RelayConfig>),
-}
+/// A local part has 64 octets (RFC 5321 §4.5.3.1.1); `+` and a token want theirs.
+const VERP_LOCAL_MAX: usize = 64 - 1 - MAIL_LEN;
 
 fn is_error(finding: &lint::Finding) -> bool {
     finding.level == lint::Level::Error
@@ -376,42 +373,6 @@ impl Meaning<'_> {
         Ok(Templates::new(templates))
     }
 
-    /// How letters leave.
-    ///
-    /// # Errors
-    /// When it says something that cannot be meant.
-    pub fn transport(
-        &self,
-        raw: RawTransport,
-        maildir: Option<PathBuf>,
-        relays: Vec<RelayConfig>,
-        store: &Path,
-    ) -> Result<Transport, ConfigError> {
-        match raw {
-            RawTransport::Maildir => {
-                Ok(Transport::Maildir(store.join(maildir.unwrap_or_else(|| "maildir".into()))))
-            }
-            RawTransport::Relay if relays.is_empty() => Err(self.wrong(
-                (&["transport"], ""),
-                "transport = \"relay\" without a [[relay]]",
-                "add [[relay]] with host = \"…\"",
-            )),
-            RawTransport::Relay => {
-                let relays = relays.into_iter().map(|relay| self.relay(relay));
-                Ok(Transport::Relay(relays.collect::<Result<_, _>>()?))
-            }
-        }
-    }
-
-    fn relay(&self, mut relay: RelayConfig) -> Result<RelayConfig, ConfigError> {
-        if relay.user.is_some() != relay.secret_file.is_some() {
-            let what = "relay: user without secret_file, or the reverse";
-            return Err(self.wrong((&["relay"], &relay.host), what, "give both, or neither"));
-        }
-        relay.secret_file = relay.secret_file.map(|file| self.beside(&file));
-        Ok(relay)
-    }
-
     /// The sender identity.
     ///
     /// # Errors
@@ -425,11 +386,38 @@ impl Meaning<'_> {
             }
         };
         sender.address = own("address", &sender.address)?;
+        let path = sender.return_path.as_ref().unwrap_or(&sender.address);
+        if sender.verp && path.split('@').next().is_none_or(|local| local.len() > VERP_LOCAL_MAX) {
+            let fix = "shorten the part before the @ of sender.return_path";
+            let what = "sender.verp: no room for `+` and a token within 64 octets";
+            return Err(self.wrong((&["sender", "verp"], ""), what, fix));
+        }
         sender.return_path =
             sender.return_path.map(|path| own("return_path", &path)).transpose()?;
         sender.unsubscribe_mailto =
             sender.unsubscribe_mailto.map(|to| own("unsubscribe_mailto", &to)).transpose()?;
         Ok(sender)
+    }
+
+    /// The rules: the named file's, else those that are shipped.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or says something that cannot be meant.
+    pub fn rules(&self, named: Option<&Path>) -> Result<Vec<Rule>, ConfigError> {
+        let Some(named) = named else {
+            return rulefile::parse(rulefile::SHIPPED).map_err(|why| {
+                let what = format!("the shipped rules: {why}");
+                self.wrong((&["rules"], ""), what, "this is a fault of tradewind: report it")
+            });
+        };
+        let path = self.beside(named);
+        let wrong = |message: String| ConfigError {
+            place: path.display().to_string(),
+            message,
+            fix: "correct that rule; config/rules.toml explains how rules are written".to_owned(),
+        };
+        let text = spot::read(&path, "name the file of rules, relative to this file")?;
+        rulefile::parse(&text).map_err(wrong)
     }
 
     /// The public endpoint.

@@ -458,7 +458,7 @@ proptest! {
     }
 }
 
-/// A set, a round and a column that grow over several values of sled and shrink again.
+/// Over several chunks of everything: a round and a set that grow, and shrink again.
 #[test]
 fn what_shrinks_leaves_nothing_behind() {
     let letter = |n: u32| (n, 0, 0);

@@ -18,14 +18,23 @@ const HOMES: &[(&str, &[&str])] = &[
     ("whatlang::", &["letter::speech"]),
     ("minijinja::", &["letter::template"]),
     ("mail_builder::", &["letter::compose"]),
+    ("mail_parser::", &["inbound::mail", "cli::stage"]),
+    ("whatlang::", &["inbound::tongue"]),
+    ("regex_lite::", &["feedback::keyword", "rulefile"]),
     ("calamine::", &["cadence::sheet"]),
     ("zip::", &["cadence::sheet"]),
     ("encoding_rs::", &["cadence::decode"]),
     ("psl::", &["book::company"]),
     ("roaring::", &["book::set"]),
-    ("serde::", &["cadence::json", "letter::template", "typed", "control", "cli::"]),
+    (
+        "serde::",
+        &["cadence::json", "letter::template", "range", "typed", "rulefile", "control", "cli::"],
+    ),
     ("clap::", &["cli::"]),
-    ("tokio::", &["net::", "socket", "ways", "office", "daemon", "cli::"]),
+    (
+        "tokio::",
+        &["net::", "socket", "ways", "postbox", "office", "press", "ears", "daemon", "cli::"],
+    ),
 ];
 const LINES_MAX: usize = 500;
 

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::examples::{FIRST_STEPS, FORECAST, IMPORT, PLAN, REPORT, RUN, SINK, SUPPRESS};
+use crate::cli::examples::{
+    FIRST_STEPS, FORECAST, IMPORT, KEYGEN, PLAN, REPORT, RUN, SINK, SUPPRESS,
+};
+use crate::cli::keygen::KeygenArgs;
+use crate::cli::mailargs::{MailCommand, NoteArgs};
 
 /// Writes to companies in steady rotation, never too often, never to the wrong one, and remembers
 /// everything that happened.
@@ -110,6 +114,9 @@ pub enum Command {
     /// Write a note on a contact
     #[command(after_long_help = "Example:\n  tradewind note ann@acme.example 'met at the fair'")]
     Note(NoteArgs),
+    /// About what comes back by mail.
+    #[command(flatten)]
+    Mail(MailCommand),
     /// Stop writing until `resume`, across restarts
     #[command(after_long_help = "Example:\n  tradewind pause")]
     Pause,
@@ -125,6 +132,9 @@ pub enum Command {
     /// Have the daemon read its configuration again, all or nothing
     #[command(after_long_help = "Example:\n  tradewind reload")]
     Reload,
+    /// Make a key to sign letters with (DKIM), and print its DNS record
+    #[command(after_long_help = KEYGEN)]
+    Keygen(KeygenArgs),
     /// Watch a few days of Tradewind happen, in a throw-away directory, without a network
     #[command(after_long_help = "Examples:\n  tradewind quickstart\n  tradewind quickstart --keep")]
     Quickstart(QuickstartArgs),
@@ -308,16 +318,6 @@ pub enum SuppressWhat {
         #[arg(long)]
         reason: String,
     },
-}
-
-/// `note`.
-#[derive(Args, Debug)]
-pub struct NoteArgs {
-    /// Whom
-    pub address: String,
-    /// The words; all that follows, joined by spaces
-    #[arg(required = true)]
-    pub text: Vec<String>,
 }
 
 /// `hold`.

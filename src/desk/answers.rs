@@ -110,6 +110,12 @@ impl Keeper {
                 self.approve(&batch, day, who, now)?
             }
             Request::Check {} => return Ok(self.check()),
+            Request::Inbound { file, mail, how } => self.inbound(&file, &mail, how, now)?,
+            Request::Inbox { address } => return self.inbox(address.as_deref()),
+            Request::InboxDone { address, tag, suppress } => {
+                self.decide(&address, tag.as_deref(), suppress, (who, now))?
+            }
+            Request::RulesDryRun { from } => return self.rules_dry_run(from),
             Request::Forecast { days, opens, replies, seed } => {
                 let opens = opens.unwrap_or_else(|| self.opens_so_far());
                 self.forecast(days, Shares { opens, replies, seed }, now)?

@@ -6,6 +6,7 @@ use crate::book::contact::{ContactId, Moment};
 use crate::control::Failure;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{By, Cause, Entry, LetterId, Via, What};
+use crate::feedback::verdict::{AutoKind, Class};
 
 impl Keeper {
     /// An instant in the configured zone, RFC 3339.
@@ -146,20 +147,97 @@ impl Keeper {
                 add("link", json!(link));
                 add("class", json!(class.as_str()));
             }
+            what => self.answer_event(what, add),
+        }
+    }
+
+    fn answer_event(&self, what: &What, add: &mut dyn FnMut(&str, Value)) {
+        let mut about = |letter: &Option<LetterId>| {
+            add("letter", letter.map_or(Value::Null, |letter| self.letter(letter)));
+        };
+        match what {
+            What::Bounced { letter, hard, status, class, words, .. } => {
+                about(letter);
+                add("hard", json!(hard));
+                add("status", json!(status));
+                add("class", json!(class_word(*class)));
+                add("reason", json!(words));
+            }
+            What::Complained { letter, feedback, .. } => {
+                about(letter);
+                add("feedback", json!(feedback));
+            }
+            What::Replied { letter, from, subject, language, text, files, .. } => {
+                about(letter);
+                add("from", json!(from));
+                add("subject", json!(subject));
+                add("language", json!(language));
+                add("text", json!(text));
+                add("files", json!(files));
+            }
+            What::AutoReplied { letter, kind, until, text, .. } => {
+                about(letter);
+                add("auto", json!(auto_word(*kind)));
+                add("until", json!(until.map(|day| day.to_string())));
+                add("text", json!(text));
+            }
+            What::StoppedFor { because, .. } => {
+                let wrote = self.store.contact(*because).ok().flatten();
+                add("because", json!(wrote.map(|one| one.address.as_str().to_owned())));
+            }
+            What::Decided { by, how, .. } => {
+                add("by", json!(author(by)));
+                add("decision", json!(how));
+            }
             _ => (),
         }
     }
 
-    fn letter(&self, letter: LetterId) -> Value {
+    /// A letter as it is shown.
+    #[must_use]
+    pub fn letter(&self, letter: LetterId) -> Value {
         json!({ "batch": self.tag_name(letter.tag), "due": letter.due.to_string() })
     }
 }
 
-fn author(by: &By) -> String {
+/// Who or what did something, as it is shown.
+#[must_use]
+pub fn author(by: &By) -> String {
     match by {
         By::Person(name) => name.clone(),
         By::Rule(name) => format!("rule {name}"),
         By::Import(number) => format!("import {number}"),
+    }
+}
+
+/// A kind of auto-reply as it is shown.
+#[must_use]
+pub fn auto_word(kind: AutoKind) -> &'static str {
+    match kind {
+        AutoKind::Vacation => "vacation",
+        AutoKind::Left => "left",
+        AutoKind::Ticket => "ticket",
+        AutoKind::Other => "auto-reply",
+    }
+}
+
+/// A class of trouble as reports of bounces show it (DESIGN §8).
+#[must_use]
+pub fn class_word(class: Class) -> &'static str {
+    match class {
+        Class::InvalidRecipient => "invalid-recipient",
+        Class::Inactive => "inactive",
+        Class::BadDomain => "bad-domain",
+        Class::Quota => "quota",
+        Class::Rate => "rate",
+        Class::Greylist => "greylist",
+        Class::Policy => "policy",
+        Class::Spam => "spam",
+        Class::Auth => "auth",
+        Class::Message => "message",
+        Class::Network => "network",
+        Class::Protocol => "protocol",
+        Class::Other => "other",
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use crate::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
 use crate::book::tag::{SeriesKind, TagId};
 use crate::feedback::open::OpenClass;
-use crate::feedback::verdict::Class;
+use crate::feedback::verdict::{AutoKind, Class};
 
 /// A letter is one contact's mail in one round: it needs no table to be found again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -401,6 +401,84 @@ pub enum What {
         /// The words.
         text: String,
     },
+    /// A report came that the letter did not arrive; suppresses by an entry of its own.
+    Bounced {
+        /// Whom it was for.
+        contact: ContactId,
+        /// Which letter, when our token says so; without it nothing follows.
+        letter: Option<LetterId>,
+        /// Whether the mailbox is gone for good.
+        hard: bool,
+        /// The status code, as `5.1.1`.
+        status: String,
+        /// What kind of trouble.
+        class: Class,
+        /// The words of the report.
+        words: String,
+        /// Hash of the message: the same one is taken once.
+        mail: u64,
+    },
+    /// A reader pressed "spam"; suppresses by an entry of its own.
+    Complained {
+        /// Who.
+        contact: ContactId,
+        /// About which letter, when our token says so; without it nothing follows.
+        letter: Option<LetterId>,
+        /// The feedback type (RFC 5965).
+        feedback: String,
+        /// Hash of the message.
+        mail: u64,
+    },
+    /// A person wrote: no series letter until somebody decides.
+    Replied {
+        /// Who.
+        contact: ContactId,
+        /// In answer to which letter, when our token says so.
+        letter: Option<LetterId>,
+        /// The address it came from.
+        from: String,
+        /// The subject.
+        subject: String,
+        /// ISO 639-1, empty when it cannot be told.
+        language: String,
+        /// The writer's own words, clipped.
+        text: String,
+        /// Name, media type and size of what was attached.
+        files: Vec<(String, String, u64)>,
+        /// Hash of the message.
+        mail: u64,
+    },
+    /// A machine answered for a person.
+    AutoReplied {
+        /// For whom.
+        contact: ContactId,
+        /// To which letter, when our token says so.
+        letter: Option<LetterId>,
+        /// What it says.
+        kind: AutoKind,
+        /// Until when somebody is away, if it says so.
+        until: Option<Day>,
+        /// Its own words, clipped.
+        text: String,
+        /// Hash of the message.
+        mail: u64,
+    },
+    /// A colleague wrote, and the whole company waits (`inbound.reply_stops = "company"`).
+    StoppedFor {
+        /// Who waits.
+        contact: ContactId,
+        /// Because of whose reply.
+        because: ContactId,
+    },
+    /// A person decided: the waiting is over.
+    Decided {
+        /// For whom.
+        contact: ContactId,
+        /// Who decided.
+        by: By,
+        /// What: `resume`, `tag …` or `suppress`.
+        how: String,
+    },
     /// From here on letters are claimed within these limits: the past is judged by its own.
     Limited {
         /// Letters claimed per company and day, at most.
@@ -419,69 +497,4 @@ pub struct Entry {
     pub at: Moment,
     /// What.
     pub what: What,
-}
-
-impl What {
-    /// The contact whose timeline this belongs to.
-    #[must_use]
-    pub fn contact(&self) -> Option<ContactId> {
-        match self {
-            Self::Imported { contact, .. }
-            | Self::Updated { contact, .. }
-            | Self::Tagged { contact, .. }
-            | Self::Untagged { contact, .. }
-            | Self::Unsubscribed { contact, .. }
-            | Self::Noted { contact, .. }
-            | Self::Suppressed { target: Target::Contact(contact), .. }
-            | Self::Unsuppressed { target: Target::Contact(contact), .. } => Some(*contact),
-            Self::Claimed { letter, .. }
-            | Self::Accepted { letter, .. }
-            | Self::Deferred { letter, .. }
-            | Self::Refused { letter, .. }
-            | Self::Unknown { letter, .. }
-            | Self::Withdrawn { letter, .. }
-            | Self::Expired { letter }
-            | Self::Opened { letter, .. }
-            | Self::Clicked { letter, .. } => Some(letter.contact),
-            Self::StoreCreated { .. }
-            | Self::TagDeclared { .. }
-            | Self::ImportBegan { .. }
-            | Self::ImportEnded { .. }
-            | Self::DayOpened { .. }
-            | Self::PlanFrozen { .. }
-            | Self::DayClosed { .. }
-            | Self::TemplateKept { .. }
-            | Self::Paused { .. }
-            | Self::Resumed { .. }
-            | Self::BatchHeld { .. }
-            | Self::BatchReleased { .. }
-            | Self::RoundApproved { .. }
-            | Self::Limited { .. }
-            | Self::Suppressed { target: Target::Domain(_), .. }
-            | Self::Unsuppressed { target: Target::Domain(_), .. } => None,
-        }
-    }
-
-    /// The timeline kind, as the contract spells it; empty for what is no contact's event.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Imported { .. } | Self::Updated { .. } => "imported",
-            Self::Tagged { .. } => "tagged",
-            Self::Untagged { .. } => "untagged",
-            Self::Suppressed { .. } => "suppressed",
-            Self::Claimed { .. } => "claimed",
-            Self::Accepted { .. } => "accepted",
-            Self::Deferred { .. } => "deferred",
-            Self::Refused { .. } => "refused",
-            Self::Unknown { .. } => "unknown",
-            Self::Withdrawn { .. } => "withdrawn",
-            Self::Expired { .. } => "expired",
-            Self::Opened { .. } => "opened",
-            Self::Clicked { .. } => "clicked",
-            Self::Unsubscribed { .. } => "unsubscribed",
-            Self::Noted { .. } | Self::Unsuppressed { .. } => "noted",
-            _ => "",
-        }
-    }
 }

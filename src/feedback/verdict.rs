@@ -47,6 +47,19 @@ impl Class {
     }
 }
 
+/// What a machine that answers for a person says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AutoKind {
+    /// Away for a time.
+    Vacation,
+    /// Gone for good, or the address is.
+    Left,
+    /// A desk that numbers what it gets.
+    Ticket,
+    /// Nothing of these.
+    Other,
+}
+
 /// How one attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {

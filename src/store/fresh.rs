@@ -203,6 +203,11 @@ impl Fresh {
                 self.suppression(*contact);
                 self.round(*letter);
             }
+            What::Replied { contact, .. }
+            | What::StoppedFor { contact, .. }
+            | What::Decided { contact, .. } => {
+                self.sets.insert((WAITING, contact.0 / SET_CHUNK));
+            }
             What::Accepted { letter, .. } | What::Unknown { letter, .. } => {
                 self.lasts.insert(letter.contact.0 / LASTS_PER_CHUNK);
                 self.round(Some(*letter));

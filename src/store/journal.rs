@@ -71,14 +71,6 @@ pub enum JournalError {
     Poisoned(PathBuf),
 }
 
-impl JournalError {
-    /// Whether the operating system refused, and what is on disk may be in order.
-    #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Segment(SegmentError::Io { .. }) | Self::Poisoned(_))
-    }
-}
-
 /// What a crash left behind the last whole frame, cut off on opening.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {

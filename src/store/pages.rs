@@ -312,3 +312,36 @@ fn told(panic: &(dyn std::any::Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that do not compress.
+    fn noise(length: usize) -> Vec<u8> {
+        let hash = |n: usize| xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes()).to_le_bytes();
+        (0..length.div_ceil(8)).flat_map(hash).take(length).collect()
+    }
+
+    #[test]
+    fn a_blob_that_shrinks_is_read_without_its_old_slices() {
+        let dir = tempfile::tempdir().unwrap();
+        let pages = Pages::open(dir.path(), [1; 16], 1 << 20).unwrap();
+        for (n, length) in (1..).zip([3 * SLICE_MAX, 0, 2 * SLICE_MAX + 1, 10, SLICE_MAX + 1]) {
+            let mut changes = Changes::default();
+            changes.put(b"r1", &noise(length));
+            changes.put(b"r2", &noise(5));
+            pages.write(changes, n).unwrap();
+            assert_eq!(pages.get(b"r1").unwrap(), Some(noise(length)));
+            let mut found = Vec::new();
+            let scanned = pages.scan(b"r", 2, |name, bytes| {
+                found.push((name.to_vec(), bytes));
+                Ok::<(), PagesError>(())
+            });
+            scanned.unwrap();
+            let expected = [(b"r1".to_vec(), noise(length)), (b"r2".to_vec(), noise(5))];
+            assert_eq!(found, expected);
+            assert_eq!(pages.applied().unwrap(), n);
+        }
+    }
+}

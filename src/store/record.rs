@@ -13,7 +13,7 @@ use crate::feedback::entry::{
     By, Cause, Entry, ImportCounts, LetterId, RoundRecord, Target, Via, What,
 };
 use crate::feedback::open::OpenClass;
-use crate::feedback::verdict::Class;
+use crate::feedback::verdict::{AutoKind, Class};
 
 /// A list reserves room for at most this many items before they are seen, so that a wrong count
 /// cannot ask for the whole memory.
@@ -190,6 +190,12 @@ kinds! {
     29 BatchReleased { tag by }
     30 RoundApproved { tag due by }
     31 Limited { company_per_day_max contact_gap_days_min silent_gap_days_min }
+    40 Bounced { contact letter hard status class words mail }
+    41 Complained { contact letter feedback mail }
+    42 Replied { contact letter from subject language text files mail }
+    43 AutoReplied { contact letter kind until text mail }
+    44 StoppedFor { contact because }
+    45 Decided { contact by how }
 }
 
 /// Closed lists of words: one byte each.
@@ -215,6 +221,7 @@ codes! {
     SeriesKind "series kind" { 1 Marketing 2 Reading }
     Cause "suppression cause" { 1 Unsubscribed 2 Complained 3 HardBounce 4 Operator 5 Erased }
     Via "unsubscribe" { 1 OneClick 2 Page 3 Mail }
+    AutoKind "auto-reply kind" { 1 Vacation 2 Left 3 Ticket 4 Other }
     OpenClass "open class" { 1 Human 2 ProxyHuman 3 Prefetch 4 Machine 5 Unknown }
     Class "verdict class" {
         1 InvalidRecipient 2 Inactive 3 BadDomain 4 Quota 5 Rate 6 Greylist 7 Policy 8 Spam 9 Auth
@@ -383,6 +390,18 @@ impl<A: Field, B: Field> Field for (A, B) {
 
     fn get(from: &mut &[u8]) -> Result<Self, RecordError> {
         Ok((A::get(from)?, B::get(from)?))
+    }
+}
+
+impl<A: Field, B: Field, C: Field> Field for (A, B, C) {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+        self.1.put(out);
+        self.2.put(out);
+    }
+
+    fn get(from: &mut &[u8]) -> Result<Self, RecordError> {
+        Ok((A::get(from)?, B::get(from)?, C::get(from)?))
     }
 }
 

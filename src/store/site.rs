@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::feedback::entry::{Entry, What};
 use crate::store::journal::{JournalError, Reader};
 use crate::store::pages::PagesError;
-use crate::store::segment::HEADER;
+use crate::store::segment::{HEADER, SegmentError};
 
 /// The first line of the identity file.
 const IDENTITY: &str = "tradewind store 1";
@@ -74,7 +74,7 @@ impl StoreError {
     pub fn code(&self) -> u8 {
         match self {
             Self::Missing(_) | Self::Unfinished(_) | Self::Foreign { .. } => 78,
-            Self::Journal(error) if error.is_refusal() => 74,
+            Self::Journal(error) if is_refusal(error) => 74,
             Self::Journal(_) => 78,
             Self::Exists(_) => 73,
             Self::Locked { .. } => 75,
@@ -101,7 +101,7 @@ impl StoreError {
             Self::Locked { .. } => {
                 "wait for that process, or ask the daemon over its control socket".to_owned()
             }
-            Self::Journal(error) if error.is_refusal() => {
+            Self::Journal(error) if is_refusal(error) => {
                 "make room on the disk, or mend it, and start again: what was answered is kept"
                     .to_owned()
             }
@@ -116,6 +116,11 @@ impl StoreError {
             Self::Io { .. } => "check permissions, free space and the disk itself".to_owned(),
         }
     }
+}
+
+/// Whether the operating system refused, and what is on disk may be in order.
+fn is_refusal(error: &JournalError) -> bool {
+    matches!(error, JournalError::Segment(SegmentError::Io { .. }) | JournalError::Poisoned(_))
 }
 
 /// Writes the identity of a new store, whole or not at all; when this returns, it is on disk.

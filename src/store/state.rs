@@ -188,6 +188,12 @@ impl State {
             What::RoundApproved { tag, due, .. } => {
                 self.approved.insert((*due, *tag));
             }
+            What::Replied { contact, .. } | What::StoppedFor { contact, .. } => {
+                self.waiting.insert(*contact);
+            }
+            What::Decided { contact, .. } => {
+                self.waiting.remove(*contact);
+            }
             What::Limited { company_per_day_max, contact_gap_days_min, silent_gap_days_min } => {
                 self.in_force = Some(InForce {
                     company_per_day_max: *company_per_day_max,
