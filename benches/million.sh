@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A million contacts: imported, planned, asked about, restarted. Prints one line per figure.
 #
-#   benches/million.sh [ROWS] [SEED]
+#   [TRADEWIND=BINARY] benches/million.sh [ROWS] [SEED]
 #
 # Two saved searches of ROWS rows (1,000,000) are made by contacts.py: short rows of 94 bytes, the
 # measure of DESIGN §13, and wide ones of 400 bytes and more. Needs bash, python3 and some 3 GB in
@@ -10,8 +10,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 rows=${1:-1000000}
 seed=${2:-1}
-cargo build --release --locked --quiet
-tradewind=$PWD/target/release/tradewind
+if [ -z "${TRADEWIND:-}" ]; then
+    cargo build --release --locked --quiet
+fi
+tradewind=$(realpath "${TRADEWIND:-target/release/tradewind}")
 home=$(mktemp -d)
 daemon=
 trap '[ -z "$daemon" ] || kill "$daemon" 2> /dev/null || true; rm -rf "$home"' EXIT

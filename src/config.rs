@@ -14,9 +14,10 @@ use crate::cadence::calendar::{Cadence, Hours, Zone};
 use crate::cadence::plan::Limits;
 use crate::feedback::keyword::Rule;
 use crate::feedback::rule::Promote;
+use crate::letter::sign::DkimKey;
 use crate::letter::variant::Templates;
-use crate::meaning::Transport;
 use crate::misread::Misread;
+use crate::outgoing::{Transport, dkim_keys};
 use crate::spot::{self, ConfigError, Meaning};
 use crate::typed::{Http, Inbound, Raw, Sender};
 
@@ -67,6 +68,8 @@ pub struct Config {
     pub templates: Templates,
     /// Who writes.
     pub sender: Sender,
+    /// What letters are signed with; each signs every letter.
+    pub dkim: Vec<DkimKey>,
     /// How letters leave.
     pub transport: Transport,
     /// The public endpoint.
@@ -103,12 +106,15 @@ impl Config {
             (None, Some(own)) => mean.beside(own),
             (None, None) => PathBuf::from("/var/lib/tradewind"),
         };
+        let transport = Transport::of(&raw, &mean, &store)?;
         let series = mean.series(raw.series)?;
         let views = mean.views(raw.views)?;
         mean.excluded(&raw.exclude, &views)?;
         mean.groups(&raw.tags.groups, &series)?;
         let templates = mean.templates(&raw.templates, &series)?;
         Ok(Self {
+            transport,
+            dkim: dkim_keys(&raw.dkim, &raw.sender.address, &mean)?,
             file: mean.file.to_owned(),
             zone: Zone(raw.zone),
             promote: mean.promote(&raw.cadence.promote)?,
@@ -134,7 +140,6 @@ impl Config {
             exclude_reading: raw.exclude.reading,
             companies: mean.companies(&raw.company)?,
             templates,
-            transport: mean.transport(raw.transport, raw.maildir, raw.relay, &store)?,
             sender: mean.sender(raw.sender)?,
             http: mean.http(raw.http)?,
             inbound: Inbound {
@@ -166,15 +171,6 @@ impl Config {
     /// Whether letters may leave while a rehearsal clock runs: never to anybody real.
     #[must_use]
     pub fn rehearses(&self) -> bool {
-        match &self.transport {
-            Transport::Maildir(_) => true,
-            Transport::Relay(relays) => {
-                relays.iter().all(|relay| relay.sink && is_loopback(&relay.host))
-            }
-        }
+        self.transport.rehearses()
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }

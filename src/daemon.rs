@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -18,20 +17,18 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Answer, Failure, Request};
 use crate::desk::keeper::{Keeper, Opener};
-use crate::desk::letters::Ready;
-use crate::net::carry::{Ask as DeskAsk, Job};
+use crate::ears::{BEAT_MAX, Ears, Event, Signals};
+use crate::net::carry::Ask as DeskAsk;
 use crate::net::dispatch::Dispatch;
-use crate::net::http::{self, Endpoint, Hit};
-use crate::net::smtp::Envelope;
+use crate::net::http::{self, Endpoint};
 use crate::office::{Errand, Office};
 use crate::postbox;
+use crate::press::Press;
 use crate::socket::{self, Ask, Call};
-use crate::ways::{bounds, listen, reloadable, ways};
+use crate::ways::{Outlook, listen, reloadable, ways};
 
 /// Events that wait at most, of each kind.
 const EVENTS_MAX: usize = 1_024;
-/// The loop looks at the clock at least so often: a suspended machine wakes late.
-const BEAT_MAX: Duration = Duration::from_secs(20);
 /// On a rehearsal clock: after so long without any movement, nothing more will move.
 const STEP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -44,19 +41,6 @@ pub struct Options {
     pub store: Option<PathBuf>,
     /// A rehearsal clock that begins here, and its speed.
     pub clock: Option<(Moment, u32)>,
-}
-
-/// All that can happen to the daemon.
-enum Event {
-    Call(Call),
-    Desk(DeskAsk),
-    Hit(Hit),
-    Moved,
-    Reload,
-    Stop,
-    Report,
-    Toggle,
-    Due,
 }
 
 /// A rehearsal clock on its way.
@@ -73,42 +57,13 @@ struct Daemon {
     clock: Clock,
     office: Office,
     dispatch: Dispatch,
+    press: Press,
+    outlook: Outlook,
     moving: watch::Receiver<usize>,
     next: Moment,
     step: Option<Step>,
     /// Imports begun by a session of the control socket.
     imports: HashMap<u64, Vec<u32>>,
-}
-
-/// What the loop listens to.
-struct Ears {
-    calls: mpsc::Receiver<Call>,
-    desk: mpsc::Receiver<DeskAsk>,
-    hits: mpsc::Receiver<Hit>,
-    moving: watch::Receiver<usize>,
-    hangup: Signal,
-    term: Signal,
-    int: Signal,
-    usr1: Signal,
-    usr2: Signal,
-}
-
-impl Ears {
-    async fn hear(&mut self, wake: Option<Instant>) -> Event {
-        let wake = wake.unwrap_or_else(|| Instant::now() + BEAT_MAX);
-        tokio::select! {
-            Some(ask) = self.desk.recv() => Event::Desk(ask),
-            Some(hit) = self.hits.recv() => Event::Hit(hit),
-            Some(call) = self.calls.recv() => Event::Call(call),
-            Ok(()) = self.moving.changed() => Event::Moved,
-            Some(()) = self.hangup.recv() => Event::Reload,
-            Some(()) = self.term.recv() => Event::Stop,
-            Some(()) = self.int.recv() => Event::Stop,
-            Some(()) = self.usr1.recv() => Event::Report,
-            Some(()) = self.usr2.recv() => Event::Toggle,
-            () = sleep_until(wake) => Event::Due,
-        }
-    }
 }
 
 /// Runs until it is told to stop.
@@ -125,28 +80,11 @@ pub async fn run(options: Options) -> Result<(), Failure> {
             "use the maildir, or relays on loopback that say sink = true",
         ));
     }
-    let opener = Opener {
-        config: Arc::clone(&config),
-        rehearsal: Some(rehearsal),
-        progress: &mut |entries| info!(entries, "replaying the journal"),
-    };
-    let mut clock = Clock::real();
-    let (mut keeper, opening) = Keeper::open(opener, &|store| match options.clock {
-        Some((at, _)) => at.max(store.state().last_at),
-        None => clock.now(),
-    })?;
-    if let Some((at, speed)) = options.clock {
-        clock = Clock::rehearsal(at.max(keeper.store.state().last_at), speed);
-    }
-    if let Some(torn) = &opening.torn {
-        warn!(segment = %torn.segment.display(), bytes = torn.bytes, "cut off a torn tail");
-    }
-    if let Some(why) = &opening.rebuilt {
-        warn!(why, entries = opening.replayed, "rebuilt the memory from the journal");
-    }
+    let (clock, mut keeper) = open(&options, &config)?;
     let (calls, call_box) = mpsc::channel(EVENTS_MAX);
     let (desk, desk_box) = mpsc::channel(EVENTS_MAX);
     let (hits, hit_box) = mpsc::channel(EVENTS_MAX);
+    let (unfit, unfit_box) = mpsc::unbounded_channel();
     let quit = CancellationToken::new();
 
     let listener = listen(&config).await?;
@@ -159,24 +97,35 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let operators = tokio::spawn(socket::serve(control, calls, quit.clone()));
 
     let stop_letters = CancellationToken::new();
+    let outlook = Outlook::of(&config, rehearsal);
     let dispatch =
-        Dispatch::start(ways(&config)?, bounds(&config, rehearsal), desk, stop_letters.clone());
+        Dispatch::start(ways(&config, &outlook)?, outlook.limits, desk, stop_letters.clone());
     let moving = dispatch.in_flight();
     let http = keeper.http;
     let office = Office::start(keeper)
         .map_err(|error| Failure::usage(71, format!("no thread: {error}"), "free some memory"))?;
+    let next = clock.now();
     let mut daemon = Daemon {
         options,
         config,
-        next: clock.now(),
         clock,
         office,
         dispatch,
+        press: Press::new(unfit),
+        outlook,
         moving: moving.clone(),
+        next,
         step: None,
         imports: HashMap::new(),
     };
-    let mut ears = ears(call_box, desk_box, hit_box, moving)?;
+    let mut ears = Ears {
+        calls: call_box,
+        desk: desk_box,
+        hits: hit_box,
+        unfit: unfit_box,
+        moving,
+        signals: Signals::new()?,
+    };
     info!(http = %http.map(|at| at.to_string()).unwrap_or_default(), socket = %path.display(), "ready");
     notify(&[sd_notify::NotifyState::Ready]);
     let watchdog = sd_notify::watchdog_enabled();
@@ -188,33 +137,34 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     result
 }
 
+/// Opens the store, on the clock asked for.
+fn open(options: &Options, config: &Arc<Config>) -> Result<(Clock, Keeper), Failure> {
+    let opener = Opener {
+        config: Arc::clone(config),
+        rehearsal: Some(options.clock.is_some()),
+        progress: &mut |entries| info!(entries, "replaying the journal"),
+    };
+    let mut clock = Clock::real();
+    let (keeper, opening) = Keeper::open(opener, &|store| match options.clock {
+        Some((at, _)) => at.max(store.state().last_at),
+        None => clock.now(),
+    })?;
+    if let Some((at, speed)) = options.clock {
+        clock = Clock::rehearsal(at.max(keeper.store.state().last_at), speed);
+    }
+    if let Some(torn) = &opening.torn {
+        warn!(segment = %torn.segment.display(), bytes = torn.bytes, "cut off a torn tail");
+    }
+    if let Some(why) = &opening.rebuilt {
+        warn!(why, entries = opening.replayed, "rebuilt the memory from the journal");
+    }
+    Ok((clock, keeper))
+}
+
 fn notify(state: &[sd_notify::NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         warn!(%error, "systemd was not told");
     }
-}
-
-fn ears(
-    calls: mpsc::Receiver<Call>,
-    desk: mpsc::Receiver<DeskAsk>,
-    hits: mpsc::Receiver<Hit>,
-    moving: watch::Receiver<usize>,
-) -> Result<Ears, Failure> {
-    let on = |kind| {
-        signal(kind)
-            .map_err(|error| Failure::usage(71, format!("no signal handler: {error}"), "report it"))
-    };
-    Ok(Ears {
-        calls,
-        desk,
-        hits,
-        moving,
-        hangup: on(SignalKind::hangup())?,
-        term: on(SignalKind::terminate())?,
-        int: on(SignalKind::interrupt())?,
-        usr1: on(SignalKind::user_defined1())?,
-        usr2: on(SignalKind::user_defined2())?,
-    })
 }
 
 impl Daemon {
@@ -290,6 +240,7 @@ impl Daemon {
                     answer => error!(?answer, "USR2"),
                 }
             }
+            Event::Unfit(unfit) => unfit.record(&self.office, self.clock.now()),
             Event::Moved | Event::Due | Event::Stop => (),
         }
     }
@@ -408,6 +359,7 @@ impl Daemon {
         let errand = Errand::Reconfigure { config: Arc::clone(&config), reply };
         self.office.send(self.clock.now(), errand);
         taken.await.map_err(|_| Failure::usage(75, "the store has failed", "see the log"))??;
+        self.outlook.reload(&config);
         self.config = config;
         Ok(())
     }
@@ -417,13 +369,20 @@ impl Daemon {
         loop {
             let room = self.dispatch.room();
             let (reply, letters) = oneshot::channel();
-            self.office.send(self.clock.now(), Errand::Tick { room, reply });
+            self.office.send(
+                self.clock.now(),
+                Errand::Tick { room, crowd: Arc::clone(&self.outlook.crowd), reply },
+            );
             let Ok((letters, next)) = letters.await else { return Ok(()) };
             self.next = next;
             let none = letters.is_empty();
-            for ready in letters {
-                if let Err(job) = self.dispatch.submit(job(ready)).await {
-                    self.office.send(self.clock.now(), Errand::GiveBack(vec![job.letter]));
+            for draft in letters {
+                match self.dispatch.reserve() {
+                    Some(place) => self.press.print(draft, place),
+                    None => {
+                        let back = Errand::GiveBack(vec![draft.letter]);
+                        self.office.send(self.clock.now(), back);
+                    }
                 }
             }
             if none || room == 0 {
@@ -455,6 +414,7 @@ impl Daemon {
                     };
                     office.send(clock.now(), errand);
                 }
+                Some(unfit) = ears.unfit.recv() => unfit.record(&office, clock.now()),
                 Some(hit) = ears.hits.recv() => drop(office.send(clock.now(), Errand::Hit(hit))),
             }
         };
@@ -475,15 +435,6 @@ impl Daemon {
         let _ = timeout(patience, async { tokio::join!(closing, serving) }).await;
         let stopping = tokio::task::spawn_blocking(move || office.stop());
         stopping.await.map_err(|error| Failure::usage(70, error.to_string(), "report it"))?
-    }
-}
-
-fn job(ready: Ready) -> Job {
-    Job {
-        letter: ready.letter,
-        attempt: ready.attempt,
-        envelope: Envelope { from: ready.return_path, to: ready.to },
-        message: ready.message,
     }
 }
 

@@ -49,6 +49,7 @@ pub mod letter {
     pub mod variant;
     pub mod token;
     pub mod compose;
+    pub mod sign;
 }
 
 /// And then: what replies mean, who opened, the one vocabulary of events, rules.
@@ -80,13 +81,15 @@ pub mod inbound {
     pub mod reading;
 }
 
+pub mod range;
 pub mod misread;
 pub mod typed;
 pub mod rulefile;
 pub mod spot;
-pub mod meaning;
-pub mod config;
 pub mod secret;
+pub mod meaning;
+pub mod outgoing;
+pub mod config;
 
 /// What is remembered: the journal that is the truth, and the memory we query.
 pub mod store {
@@ -113,10 +116,17 @@ pub mod net {
     pub mod relay;
     pub mod wire;
     pub mod smtp;
+    pub mod mx;
+    pub mod provider;
+    pub mod ladder;
+    pub mod crowd;
     pub mod sink;
     pub mod maildir;
     pub mod throttle;
     pub mod carry;
+    pub mod place;
+    pub mod direct;
+    pub mod lane;
     pub mod dispatch;
     pub mod page;
     pub mod http;
@@ -132,6 +142,7 @@ pub mod desk {
     pub mod keeper;
     pub mod judge;
     pub mod day;
+    pub mod draft;
     pub mod letters;
     pub mod imports;
     pub mod orders;
@@ -149,10 +160,13 @@ pub mod ways;
 pub mod postbox;
 pub mod clock;
 pub mod office;
+pub mod press;
+pub mod ears;
 pub mod daemon;
 
 /// The face: arguments, commands, and what they print.
 pub mod cli {
+    pub mod keygen;
     pub mod examples;
     pub mod mailargs;
     pub mod args;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::book::address::Address;
 use crate::book::company::Companies;
@@ -21,20 +21,11 @@ use crate::rulefile;
 use crate::spot::{self, ConfigError, Meaning};
 use crate::typed::{
     Http, RawCadence, RawClosed, RawCompany, RawExclude, RawMode, RawSeries, RawShortMonth,
-    RawTransport, RawView, RawWindow, RelayConfig, Sender,
+    RawView, RawWindow, Sender,
 };
 
 /// A local part has 64 octets (RFC 5321 §4.5.3.1.1); `+` and a token want theirs.
 const VERP_LOCAL_MAX: usize = 64 - 1 - MAIL_LEN;
-
-/// How letters leave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// As files: nothing leaves by accident.
-    Maildir(PathBuf),
-    /// Over these smarthosts.
-    Relay(Vec<RelayConfig>),
-}
 
 fn is_error(finding: &lint::Finding) -> bool {
     finding.level == lint::Level::Error
@@ -380,42 +371,6 @@ impl Meaning<'_> {
             templates.push(template);
         }
         Ok(Templates::new(templates))
-    }
-
-    /// How letters leave.
-    ///
-    /// # Errors
-    /// When it says something that cannot be meant.
-    pub fn transport(
-        &self,
-        raw: RawTransport,
-        maildir: Option<PathBuf>,
-        relays: Vec<RelayConfig>,
-        store: &Path,
-    ) -> Result<Transport, ConfigError> {
-        match raw {
-            RawTransport::Maildir => {
-                Ok(Transport::Maildir(store.join(maildir.unwrap_or_else(|| "maildir".into()))))
-            }
-            RawTransport::Relay if relays.is_empty() => Err(self.wrong(
-                (&["transport"], ""),
-                "transport = \"relay\" without a [[relay]]",
-                "add [[relay]] with host = \"…\"",
-            )),
-            RawTransport::Relay => {
-                let relays = relays.into_iter().map(|relay| self.relay(relay));
-                Ok(Transport::Relay(relays.collect::<Result<_, _>>()?))
-            }
-        }
-    }
-
-    fn relay(&self, mut relay: RelayConfig) -> Result<RelayConfig, ConfigError> {
-        if relay.user.is_some() != relay.secret_file.is_some() {
-            let what = "relay: user without secret_file, or the reverse";
-            return Err(self.wrong((&["relay"], &relay.host), what, "give both, or neither"));
-        }
-        relay.secret_file = relay.secret_file.map(|file| self.beside(&file));
-        Ok(relay)
     }
 
     /// The sender identity.

@@ -12,10 +12,11 @@ use tokio::sync::oneshot;
 use crate::book::contact::Moment;
 use crate::config::Config;
 use crate::control::{Answer, Failure, Request};
+use crate::desk::draft::Draft;
 use crate::desk::keeper::Keeper;
-use crate::desk::letters::Ready;
 use crate::feedback::entry::LetterId;
 use crate::feedback::verdict::Verdict;
+use crate::net::crowd::Crowd;
 use crate::net::http::{Hit, HitKind};
 
 /// Errands done with one sync at most.
@@ -56,11 +57,22 @@ pub enum Errand {
     Tick {
         /// How many letters at most.
         room: usize,
-        /// Letters to send, and the next instant at which something falls due.
-        reply: oneshot::Sender<(Vec<Ready>, Moment)>,
+        /// Whose letters wait.
+        crowd: Arc<Crowd>,
+        /// Letters to compose and send, and the next instant at which something falls due.
+        reply: oneshot::Sender<(Vec<Draft>, Moment)>,
     },
     /// Letters that were handed out and not claimed.
     GiveBack(Vec<LetterId>),
+    /// A letter that could not be composed.
+    Unfit {
+        /// Which.
+        letter: LetterId,
+        /// Why.
+        why: String,
+        /// Recorded.
+        reply: oneshot::Sender<()>,
+    },
     /// Imports that their clients left half done.
     Forget(Vec<u32>),
     /// Another configuration.
@@ -78,7 +90,7 @@ enum Told {
     Claim(oneshot::Sender<Result<(), String>>, Result<(), String>),
     Settled(oneshot::Sender<()>),
     Hit(oneshot::Sender<bool>),
-    Letters(oneshot::Sender<(Vec<Ready>, Moment)>, (Vec<Ready>, Moment)),
+    Letters(oneshot::Sender<(Vec<Draft>, Moment)>, (Vec<Draft>, Moment)),
     Taken(oneshot::Sender<Result<(), Failure>>, Result<(), Failure>),
 }
 
@@ -169,6 +181,10 @@ fn done(keeper: &mut Keeper, now: Moment, errand: Errand) -> Result<Option<Told>
             keeper.settle(letter, claimed, verdict, now)?;
             Told::Settled(reply)
         }
+        Errand::Unfit { letter, why, reply } => {
+            keeper.unfit(letter, &why, now)?;
+            Told::Settled(reply)
+        }
         Errand::Hit(hit) => {
             let letter = LetterId::from_bytes(hit.letter);
             match hit.kind {
@@ -177,9 +193,9 @@ fn done(keeper: &mut Keeper, now: Moment, errand: Errand) -> Result<Option<Told>
             }
             Told::Hit(hit.reply)
         }
-        Errand::Tick { room, reply } => {
+        Errand::Tick { room, crowd, reply } => {
             keeper.tick(now)?;
-            let letters = keeper.hand_out(now, room)?;
+            let letters = keeper.hand_out(now, room, &crowd)?;
             let next = keeper.next_timer(now);
             Told::Letters(reply, (letters, next))
         }

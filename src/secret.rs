@@ -1,9 +1,10 @@
-//! Files that hold secrets: read only while nobody reads them who must not.
+//! Files that hold secrets: read only while nobody reads them who must not. `credential:NAME` names
+//! one that systemd hands over (`LoadCredential=`).
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Mode bits refused on a secret of our own.
 pub const OWNERS_ONLY: u32 = 0o077;
@@ -38,6 +39,18 @@ impl SecretError {
             Self::Io(_) => "let the daemon's user, and nobody else, read it".to_owned(),
         }
     }
+}
+
+/// The file that a configuration names: a path that begins at `base`, or `credential:NAME`; without
+/// credentials that path does not exist.
+#[must_use]
+pub fn locate(named: &Path, base: &Path) -> PathBuf {
+    let name = named.to_str().and_then(|named| named.strip_prefix("credential:"));
+    let Some(name) = name.filter(|name| !name.contains('/') && *name != "..") else {
+        return base.join(named);
+    };
+    let dir = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    dir.map_or_else(|| base.join(named), |dir| dir.join(name))
 }
 
 /// What a file holds whose mode has none of the bits `refused`.

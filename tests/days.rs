@@ -7,7 +7,7 @@ use keeper::{House, accepted, at, deferred, staff};
 use serde_json::json;
 use tradewind::book::contact::Day;
 use tradewind::book::tag::TagId;
-use tradewind::desk::letters::Ready;
+use tradewind::desk::draft::Ready;
 use tradewind::feedback::entry::LetterId;
 use tradewind::store::facts::RoundState;
 
@@ -111,7 +111,7 @@ fn a_retry_is_the_same_letter_to_the_last_byte() {
     let now = house.now;
     house.keeper().tick(now).unwrap();
     // Composed now, claimed a little later, as over a slow connection.
-    let ready = house.keeper().hand_out(now, 50).unwrap();
+    let ready = house.hand_out(50);
     let claimed = now.plus_seconds(3);
     for one in &ready {
         house.keeper().claim(one.letter, claimed).unwrap().unwrap();
@@ -138,7 +138,7 @@ fn a_template_changed_between_composing_and_claiming_is_kept_as_it_was() {
     house.import(M05, &staff("one", 1));
     let now = house.now;
     house.keeper().tick(now).unwrap();
-    let ready = house.keeper().hand_out(now, 50).unwrap();
+    let ready = house.hand_out(50);
     let file = house.dir.path().join("templates/英语-工程设备经销商-营销.letter");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("Kind regards", "Best regards")).unwrap();
@@ -412,7 +412,7 @@ fn an_unknown_letter_is_not_sent_again_and_counts() {
     house.now = at("2024-09-05T08:00");
     let now = house.now;
     house.keeper().tick(now).unwrap();
-    let ready = house.keeper().hand_out(now, 9).unwrap();
+    let ready = house.hand_out(9);
     house.keeper().claim(ready[0].letter, now).unwrap().unwrap();
     house.keeper().store.commit().unwrap();
     house.restart();
@@ -431,11 +431,11 @@ fn a_letter_handed_out_twice_over_midnight_leaves_once() {
         house.import(M05, &staff("one", 1));
         let now = house.now;
         house.keeper().tick(now).unwrap();
-        let first = house.keeper().hand_out(now, 9).unwrap();
+        let first = house.hand_out(9);
         house.now = at("2024-09-06T00:00");
         let now = house.now;
         house.keeper().tick(now).unwrap();
-        let second = house.keeper().hand_out(now, 9).unwrap();
+        let second = house.hand_out(9);
         assert_eq!((first.len(), second.len()), (1, 1));
         let letter = first[0].letter;
         house.keeper().claim(letter, now).unwrap().unwrap();

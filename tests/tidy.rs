@@ -26,9 +26,15 @@ const HOMES: &[(&str, &[&str])] = &[
     ("encoding_rs::", &["cadence::decode"]),
     ("psl::", &["book::company"]),
     ("roaring::", &["book::set"]),
-    ("serde::", &["cadence::json", "letter::template", "typed", "rulefile", "control", "cli::"]),
+    (
+        "serde::",
+        &["cadence::json", "letter::template", "range", "typed", "rulefile", "control", "cli::"],
+    ),
     ("clap::", &["cli::"]),
-    ("tokio::", &["net::", "socket", "ways", "postbox", "office", "daemon", "cli::"]),
+    (
+        "tokio::",
+        &["net::", "socket", "ways", "postbox", "office", "press", "ears", "daemon", "cli::"],
+    ),
 ];
 const LINES_MAX: usize = 500;
 

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::examples::{FIRST_STEPS, FORECAST, IMPORT, PLAN, REPORT, RUN, SINK, SUPPRESS};
+use crate::cli::examples::{
+    FIRST_STEPS, FORECAST, IMPORT, KEYGEN, PLAN, REPORT, RUN, SINK, SUPPRESS,
+};
+use crate::cli::keygen::KeygenArgs;
 use crate::cli::mailargs::{MailCommand, NoteArgs};
 
 /// Writes to companies in steady rotation, never too often, never to the wrong one, and remembers
@@ -129,6 +132,9 @@ pub enum Command {
     /// Have the daemon read its configuration again, all or nothing
     #[command(after_long_help = "Example:\n  tradewind reload")]
     Reload,
+    /// Make a key to sign letters with (DKIM), and print its DNS record
+    #[command(after_long_help = KEYGEN)]
+    Keygen(KeygenArgs),
     /// Watch a few days of Tradewind happen, in a throw-away directory, without a network
     #[command(after_long_help = "Examples:\n  tradewind quickstart\n  tradewind quickstart --keep")]
     Quickstart(QuickstartArgs),

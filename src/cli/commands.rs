@@ -16,6 +16,7 @@ use crate::cli::args::{
 use crate::cli::backend::{self, Backend};
 use crate::cli::import;
 use crate::cli::inbound;
+use crate::cli::keygen;
 use crate::cli::quickstart;
 use crate::cli::render::{self, Face};
 use crate::cli::stage;
@@ -139,6 +140,7 @@ fn run(line: Line) -> Result<Answer, Failure> {
             backend::run(&globals, args.clock_speed).map(|()| Answer::One(Value::Null))
         }
         Command::Quickstart(args) => quickstart::run(args.keep, globals.json),
+        Command::Keygen(args) => keygen::run(&args),
         Command::Sink(args) => {
             stage::keep_letters(&args.dir, args.port).map(|()| Answer::One(Value::Null))
         }

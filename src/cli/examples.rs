@@ -64,3 +64,10 @@ Examples:
   tradewind suppress list
   tradewind suppress export > suppressed.jsonl
   tradewind suppress remove ann@acme.example --reason 'asked to be back'";
+
+/// Of `keygen`.
+pub const KEYGEN: &str = "\
+Examples:
+  tradewind keygen acme.example --selector tw1
+  tradewind keygen acme.example --selector tw2 --algorithm ed25519 --out /etc/tradewind/tw2.pem
+  tradewind keygen acme.example --selector tw1 --show tw1.pem";

@@ -130,6 +130,14 @@ impl DayPlan {
         self.rounds.iter().find(|round| round.tag == tag && round.due == due)
     }
 
+    /// Puts a contact back whose letter has to wait for others of its domain.
+    pub fn put_last(&mut self, contact: ContactId, tag: TagId, due: Day) {
+        let place = self.rounds.iter().position(|round| round.tag == tag && round.due == due);
+        if let Some(place) = place.filter(|_| self.queued.contains(contact)) {
+            self.queue.push_back((contact, place));
+        }
+    }
+
     /// Nobody of `who` is written to in a round any more, nor counted in it.
     pub fn leave_out(&mut self, tag: TagId, due: Day, who: &ContactSet) {
         if who.is_empty() {

@@ -1,48 +1,37 @@
-//! Letters: handed out composed, claimed, settled, and what their readers do.
+//! Letters: handed out as drafts, claimed, settled, and what their readers do.
 
 use std::sync::Arc;
 
-use chrono::TimeZone;
-
-use crate::book::contact::{Contact, ContactId, Moment};
-use crate::book::tag::BatchTag;
+use crate::book::contact::{ContactId, Moment};
 use crate::cadence::plan::Limits;
 use crate::cadence::reason::Reason;
 use crate::control::Failure;
+use crate::desk::draft::Draft;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{Cause, LetterId, Target, Via, What};
 use crate::feedback::keyword::When;
 use crate::feedback::open::{Fetch, OpenClass};
-use crate::feedback::verdict::{Verdict, next_attempt};
-use crate::letter::compose::{Envelope, Mailbox, compose};
-use crate::letter::template::{Template, Vars};
-use crate::letter::token::TokenKind;
+use crate::feedback::verdict::{Class, Verdict, next_attempt};
+use crate::letter::template::Template;
+use crate::net::crowd::Crowd;
 use crate::store::facts::InForce;
 use crate::store::ledger::{self, Claiming, Refusal};
 
-/// One letter, ready to leave.
-#[derive(Clone, Debug)]
-pub struct Ready {
-    /// Which.
-    pub letter: LetterId,
-    /// Which attempt.
-    pub attempt: u16,
-    /// Its recipient, `local@domain`.
-    pub to: String,
-    /// Where its bounces go.
-    pub return_path: String,
-    /// Hash of the source it was composed with.
-    pub template: u64,
-    /// Its bytes.
-    pub message: Vec<u8>,
-}
+/// Letters to crowded domains looked at in one go: more are for another time.
+const CROWDED_MAX: usize = 200;
 
 impl Keeper {
-    /// Up to `room` letters to send now: retries that are due first, then the day's plan.
+    /// Up to `room` letters to send now: retries that are due first, then the day's plan, without
+    /// those whose domains are crowded.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn hand_out(&mut self, now: Moment, room: usize) -> Result<Vec<Ready>, Failure> {
+    pub fn hand_out(
+        &mut self,
+        now: Moment,
+        room: usize,
+        crowd: &Crowd,
+    ) -> Result<Vec<Draft>, Failure> {
         let mut ready = Vec::new();
         let state = self.store.state();
         // A clock or a zone that shows an earlier day again has no plan and no attempts.
@@ -66,37 +55,55 @@ impl Keeper {
                 ready.push(one);
             }
         }
-        while ready.len() < room {
+        let mut crowded = 0;
+        while ready.len() < room && crowded < CROWDED_MAX {
             let Some((contact, tag, due)) = self.day.as_mut().and_then(|day| day.pop()) else {
                 break;
             };
-            ready.extend(self.prepare(LetterId { contact, tag, due }, now)?);
+            match self.prepare(LetterId { contact, tag, due }, now)? {
+                Some(draft) if crowd.holds(draft.contact.address.domain()) => {
+                    crowded += 1;
+                    self.composed.remove(&draft.letter);
+                    if let Some(day) = &mut self.day {
+                        day.put_last(contact, tag, due);
+                    }
+                }
+                draft => ready.extend(draft),
+            }
         }
         self.store.commit()?;
         Ok(ready)
     }
 
-    /// Composes a letter; one that cannot be composed ends here, with the reason on its timeline.
-    fn prepare(&mut self, letter: LetterId, now: Moment) -> Result<Option<Ready>, Failure> {
-        match self.compose(letter, now)? {
-            Ok(ready) => {
-                if ready.attempt == 1 {
+    /// Drafts a letter; one that cannot be drafted ends here, with the reason on its timeline.
+    fn prepare(&mut self, letter: LetterId, now: Moment) -> Result<Option<Draft>, Failure> {
+        match self.draft(letter, now)? {
+            Ok(draft) => {
+                if draft.attempt == 1 {
                     // Kept now: a reload may come before the claim.
-                    self.keep_template(ready.template, now)?;
-                    self.composed.insert(letter, (ready.template, now));
+                    self.keep_template(draft.template, now)?;
+                    self.composed.insert(letter, (draft.template, now));
                 }
-                Ok(Some(ready))
+                Ok(Some(draft))
             }
-            Err(why) => {
-                let reason = format!("{}: {why}", Reason::NoTemplate);
-                let retried = self.store.state().living.contains_key(&letter.contact);
-                self.store.record(now, What::Withdrawn { letter, reason })?;
-                if !retried {
-                    self.drop_from_plan(letter, &Reason::NoTemplate);
-                }
-                Ok(None)
-            }
+            Err(why) => self.unfit(letter, &why, now).map(|()| None),
         }
+    }
+
+    /// A letter that cannot be composed ends, with the reason on its timeline.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn unfit(&mut self, letter: LetterId, why: &str, now: Moment) -> Result<(), Failure> {
+        self.retrying.remove(&letter);
+        self.composed.remove(&letter);
+        let reason = format!("{}: {why}", Reason::NoTemplate);
+        let retried = self.store.state().living.contains_key(&letter.contact);
+        self.store.record(now, What::Withdrawn { letter, reason })?;
+        if !retried {
+            self.drop_from_plan(letter, &Reason::NoTemplate);
+        }
+        Ok(())
     }
 
     fn drop_from_plan(&mut self, letter: LetterId, reason: &Reason) {
@@ -105,15 +112,15 @@ impl Keeper {
         }
     }
 
-    /// The exact bytes of a letter, as it would leave now; the inner error says why there are none.
+    /// A letter as it would leave now, to be composed; the inner error says why there is none.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn compose(
+    pub fn draft(
         &mut self,
         letter: LetterId,
         now: Moment,
-    ) -> Result<Result<Ready, String>, Failure> {
+    ) -> Result<Result<Draft, String>, Failure> {
         let Some(contact) = self.store.contact(letter.contact)? else {
             return Ok(Err("no such contact".to_owned()));
         };
@@ -125,90 +132,31 @@ impl Keeper {
         let Some(batch) = state.tag(letter.tag).and_then(|tag| tag.batch.clone()) else {
             return Ok(Err("no such batch".to_owned()));
         };
-        let old = kept.and_then(|hash| self.old_template(hash));
-        let templates = &self.config.templates;
-        let template = match kept {
-            Some(hash) => old.as_deref().or_else(|| templates.by_hash(hash)),
-            None => templates.pick(&batch.audience, batch.kind, letter.contact, letter.due),
-        };
-        let Some(template) = template else {
+        let picked =
+            self.config.templates.pick(&batch.audience, batch.kind, letter.contact, letter.due);
+        let Some(template) = kept.or_else(|| picked.map(Template::hash)) else {
             return Ok(Err("no template".to_owned()));
         };
-        Ok(self.bytes((letter, date), &contact, &batch, template).map(|message| Ready {
+        Ok(Ok(Draft {
             letter,
             attempt,
-            template: template.hash(),
-            to: contact.address.as_str().to_owned(),
-            return_path: self.return_path(letter),
-            message,
+            date,
+            contact,
+            batch,
+            kept: self.old_template(template),
+            template,
+            config: Arc::clone(&self.config),
+            keys: Arc::clone(&self.keys),
+            public_url: self.public_url(),
         }))
     }
 
-    /// Where a letter's bounces go: with VERP an address that nobody else's bounces go to.
-    fn return_path(&self, letter: LetterId) -> String {
-        let sender = &self.config.sender;
-        let path = sender.return_path.as_ref().unwrap_or(&sender.address);
-        match path.rsplit_once('@') {
-            Some((local, domain)) if sender.verp => {
-                let token = self.keys.sign_mail(TokenKind::Bounce, letter.to_bytes());
-                format!("{local}+{token}@{domain}")
-            }
-            _ => path.clone(),
-        }
-    }
-
-    fn bytes(
-        &self,
-        (letter, date): (LetterId, Moment),
-        contact: &Contact,
-        batch: &BatchTag,
-        template: &Template,
-    ) -> Result<Vec<u8>, String> {
-        let sender = &self.config.sender;
-        let id = letter.to_bytes();
-        let base = self.public_url();
-        let unsubscribe = format!("{base}/u/{}", self.keys.sign(TokenKind::Unsubscribe, id));
-        let pixel = format!("{base}/o/{}.gif", self.keys.sign(TokenKind::Open, id));
-        let batch_name = batch.to_string();
-        let vars = Vars {
-            address: contact.address.as_str(),
-            card: &contact.card,
-            sender: template.sender_name().unwrap_or(&sender.name),
-            batch: &batch_name,
-            unsubscribe_url: &unsubscribe,
-        };
-        let rendered = template.render(&vars).map_err(|error| error.to_string())?;
-        let (_, domain) = sender.address.rsplit_once('@').unwrap_or(("", "localhost"));
-        let message_id = format!("{letter}.{}@{domain}", self.keys.sign_mail(TokenKind::Open, id));
-        let mailto = sender.unsubscribe_mailto.as_ref().map(|to| {
-            format!("mailto:{to}?subject={}", self.keys.sign_mail(TokenKind::Unsubscribe, id))
-        });
-        let date = self.config.zone.0.from_utc_datetime(&date.utc().naive_utc()).fixed_offset();
-        let envelope = Envelope {
-            from: Mailbox {
-                name: template.sender_name().unwrap_or(&sender.name),
-                address: &sender.address,
-            },
-            to: Mailbox { name: &contact.card.name, address: contact.address.as_str() },
-            message_id: &message_id,
-            date,
-            audience: &batch.audience,
-            language: None,
-            unsubscribe_url: &unsubscribe,
-            unsubscribe_mailto: mailto.as_deref(),
-            pixel_url: self.config.http.track_opens.then_some(pixel.as_str()),
-            feedback_id: None,
-            extra: &[],
-        };
-        compose(&rendered, &envelope).map_err(|error| error.to_string())
-    }
-
     /// How recipients reach the endpoint.
-    fn public_url(&self) -> String {
+    fn public_url(&self) -> Arc<str> {
         match (&self.config.http.public_url, self.http) {
-            (Some(url), _) => url.clone(),
-            (None, Some(bound)) => format!("http://{bound}"),
-            (None, None) => format!("http://{}", self.config.http.listen),
+            (Some(url), _) => url.as_str().into(),
+            (None, Some(bound)) => format!("http://{bound}").into(),
+            (None, None) => format!("http://{}", self.config.http.listen).into(),
         }
     }
 
@@ -382,18 +330,13 @@ impl Keeper {
             }
             Verdict::Unknown { why } => What::Unknown { letter, why },
             Verdict::Refused { class, reply } => {
-                self.store.record(now, What::Refused { letter, class, reply: reply.clone() })?;
-                if class.suppresses() {
-                    self.store.record(
-                        now,
-                        What::Suppressed {
-                            target: Target::Contact(letter.contact),
-                            cause: Cause::HardBounce,
-                            note: reply,
-                        },
-                    )?;
-                }
-                return Ok(());
+                return self.refused(letter, class, reply, now);
+            }
+            // A domain that is gone on two days is gone; on one day it may be a mishap of DNS.
+            Verdict::Deferred { class: Class::BadDomain, reply }
+                if self.day_of(living.first_at) < self.day_of(now) =>
+            {
+                return self.refused(letter, Class::BadDomain, reply, now);
             }
             Verdict::Deferred { class, reply } => {
                 let seed = u64::from_be_bytes(letter.to_bytes());
@@ -404,6 +347,21 @@ impl Keeper {
             }
         };
         self.store.record(now, what)?;
+        Ok(())
+    }
+
+    fn refused(
+        &mut self,
+        letter: LetterId,
+        class: Class,
+        reply: String,
+        now: Moment,
+    ) -> Result<(), Failure> {
+        self.store.record(now, What::Refused { letter, class, reply: reply.clone() })?;
+        if class.suppresses() {
+            let (target, cause) = (Target::Contact(letter.contact), Cause::HardBounce);
+            self.store.record(now, What::Suppressed { target, cause, note: reply })?;
+        }
         Ok(())
     }
 

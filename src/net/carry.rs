@@ -4,6 +4,7 @@
 //! is done with only when that is recorded. Nothing here knows of the store.
 
 use std::num::NonZeroU32;
+use std::sync::{Arc, LazyLock};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::feedback::entry::LetterId;
 use crate::feedback::verdict::{Class, Verdict};
 use crate::net::maildir::Maildir;
+use crate::net::mx::{Exchanges, Mx};
 use crate::net::relay::{Failure, Relay};
 use crate::net::smtp::{ClaimRefused, Envelope, Outcome, Progress, Sent, Session};
 use crate::net::throttle::Pacer;
@@ -72,6 +74,8 @@ pub enum Way {
     Maildir(Maildir),
     /// To a relay, at its pace.
     Relay(Box<Relay>, Pacer),
+    /// To the hosts of a domain.
+    Mx(Arc<Direct>, Arc<Exchanges>),
 }
 
 impl Way {
@@ -80,6 +84,75 @@ impl Way {
     pub fn to(relay: Relay, messages_per_second: Option<NonZeroU32>) -> Self {
         Self::Relay(Box::new(relay), Pacer::new(messages_per_second))
     }
+
+    fn pacer(&self) -> &Pacer {
+        static NONE: LazyLock<Pacer> = LazyLock::new(|| Pacer::new(None));
+        match self {
+            Self::Maildir(_) => &NONE,
+            Self::Relay(_, pacer) => pacer,
+            Self::Mx(direct, _) => &direct.messages,
+        }
+    }
+
+    async fn connect(&self, job: &Job) -> Result<Session, Failure> {
+        match self {
+            Self::Maildir(_) => Err(no_path("maildir", Class::Other, "is no mail server")),
+            Self::Relay(relay, _) => Session::connect(relay).await,
+            Self::Mx(direct, exchanges) => {
+                direct.connects.ready().await;
+                direct.connect(exchanges, u64::from_be_bytes(job.letter.to_bytes())).await
+            }
+        }
+    }
+}
+
+/// How one provider is spoken to.
+pub struct Direct {
+    /// Who knows its hosts' addresses.
+    pub mx: Arc<Mx>,
+    /// How to speak to any of its hosts.
+    pub manner: Relay,
+    /// Letters a second.
+    pub messages: Pacer,
+    /// Connections a minute.
+    pub connects: Pacer,
+}
+
+impl Direct {
+    /// The first host that takes us: by preference, equals shuffled. A host that answers with a
+    /// refusal has answered for the others.
+    async fn connect(&self, exchanges: &Exchanges, seed: u64) -> Result<Session, Failure> {
+        const TRIES_MAX: usize = 5;
+        let mut last = None;
+        let mut tries = 0;
+        for host in exchanges.order(seed) {
+            let addresses = match self.mx.addresses(host).await {
+                Ok(addresses) => addresses,
+                Err(no_way) => {
+                    if let Verdict::Deferred { class, reply } = no_way.verdict() {
+                        last = last.or(Some(no_path(host, class, &reply)));
+                    }
+                    continue;
+                }
+            };
+            for address in addresses.into_iter().take(TRIES_MAX.saturating_sub(tries)) {
+                tries += 1;
+                let relay = Relay { host: host.to_owned(), ..self.manner.clone() };
+                match Session::connect_to(&relay, &[address]).await {
+                    Err(failure) if failure.class == Class::Network => {
+                        self.mx.is_dead(address);
+                        last = Some(failure);
+                    }
+                    answered => return answered,
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| no_path(&exchanges.site(), Class::Network, "no host to try")))
+    }
+}
+
+fn no_path(host: &str, class: Class, reply: &str) -> Failure {
+    Failure { host: host.to_owned(), class, reply: reply.to_owned() }
 }
 
 /// An open session and how many letters went over it.
@@ -92,8 +165,8 @@ pub struct Held {
 
 /// How carrying ended, for the queue.
 pub enum End {
-    /// The ledger knows.
-    Settled,
+    /// The ledger knows; with the class of the trouble when the letter was not taken.
+    Settled(Option<Class>),
     /// The claim was refused, in these words.
     Withheld(String),
     /// Broken off before the claim: to be sent later.
@@ -120,14 +193,15 @@ pub async fn carry(
             let sent = maildir.deliver(&letter.to_string(), message, asking).await;
             (None, finish(sent, letter, attempt, desk).await)
         }
-        Way::Relay(relay, pacer) => {
+        Way::Relay(..) | Way::Mx(..) => {
             let mut held = held;
+            let pacer = way.pacer();
             tokio::select! {
                 biased;
                 () = give_up.cancelled() => return (held, End::Returned(job)),
                 () = pacer.ready() => (),
             }
-            match converse(relay, &mut held, &job, office).await {
+            match converse(way, &mut held, &job, office).await {
                 Ok(Some(sent)) => {
                     let Job { letter, attempt, .. } = job;
                     let held = held.filter(|held| held.session.usable());
@@ -148,16 +222,20 @@ pub async fn settle(
     verdict: Verdict,
 ) -> End {
     let (reply, recorded) = oneshot::channel();
+    let trouble = match &verdict {
+        Verdict::Deferred { class, .. } | Verdict::Refused { class, .. } => Some(*class),
+        Verdict::Accepted { .. } | Verdict::Unknown { .. } => None,
+    };
     let told = desk.send(Ask::Settle { letter, attempt, claimed, verdict, reply }).await;
     match (told, recorded.await) {
-        (Ok(()), Ok(())) => End::Settled,
+        (Ok(()), Ok(())) => End::Settled(trouble),
         _ => End::Unrecorded,
     }
 }
 
 /// Sends the letter over the held session, or over a new one. `None`: given up before the claim.
 async fn converse(
-    relay: &Relay,
+    way: &Way,
     held: &mut Option<Held>,
     job: &Job,
     Office { desk, give_up }: &Office,
@@ -169,7 +247,7 @@ async fn converse(
             None => tokio::select! {
                 biased;
                 () = give_up.cancelled() => return Ok(None),
-                session = Session::connect(relay) => held.insert(Held { session: session?, letters: 0 }),
+                session = way.connect(job) => held.insert(Held { session: session?, letters: 0 }),
             },
         };
         let asking = claim(desk, job.letter, job.attempt);

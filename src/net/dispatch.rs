@@ -6,9 +6,8 @@
 //! never claimed is given back at the end, and sent later.
 
 use std::collections::{HashMap, VecDeque};
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
@@ -18,8 +17,11 @@ use tokio_util::sync::CancellationToken;
 use crate::feedback::entry::LetterId;
 use crate::feedback::verdict::Verdict;
 use crate::net::carry::{Ask, End, Held, Job, Office, Way, carry, settle};
+use crate::net::direct::{self, Ends, Setup};
+use crate::net::lane::{Lane, Limits, Route, choose, lanes};
 use crate::net::maildir::Maildir;
-use crate::net::relay::{Failure, Relay};
+use crate::net::place::Place;
+use crate::net::relay::Failure;
 
 /// How letters leave.
 pub enum Transport {
@@ -27,48 +29,8 @@ pub enum Transport {
     Maildir(Maildir, NonZeroUsize),
     /// Over relays, by weight; one that is down is stood in for by the others.
     Relays(Vec<Route>),
-}
-
-/// A relay and how much may be asked of it.
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// The relay.
-    pub relay: Relay,
-    /// Its share of the letters, against the weights of the others.
-    pub weight: NonZeroU32,
-    /// Conversations at once.
-    pub connections: NonZeroUsize,
-    /// Letters over one connection before it is closed.
-    pub messages_per_connection_max: NonZeroU32,
-    /// Letters a second; `None`: as fast as it takes them.
-    pub messages_per_second: Option<NonZeroU32>,
-}
-
-/// What bounds the whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Letters queued, beside those in conversation.
-    pub queue_max: usize,
-    /// A session with nothing to do is closed after this.
-    pub idle: Duration,
-    /// How long a relay rests after its first failure to connect; doubled with each further one.
-    pub rest_min: Duration,
-    /// It never rests longer than this.
-    pub rest_max: Duration,
-    /// How long letters in conversation may take to end when the daemon stops.
-    pub drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            queue_max: 100,
-            idle: Duration::from_secs(2),
-            rest_min: Duration::from_secs(5),
-            rest_max: Duration::from_secs(60),
-            drain: Duration::from_secs(30),
-        }
-    }
+    /// To the hosts of the recipients' domains.
+    Direct(Box<Setup>),
 }
 
 /// The way in.
@@ -90,10 +52,25 @@ impl Dispatch {
     ) -> Self {
         let (sender, jobs) = mpsc::channel(limits.queue_max.max(1));
         let moving = Arc::new(watch::Sender::new(0));
+        let office = Office { desk, give_up: CancellationToken::new() };
+        let lanes = match transport {
+            Transport::Direct(setup) => {
+                let ends = Ends { jobs, moving: Arc::clone(&moving), office };
+                let router = tokio::spawn(direct::route(*setup, ends, shutdown));
+                return Self { jobs: sender, moving, router };
+            }
+            Transport::Maildir(maildir, room) => {
+                let way = Way::Maildir(maildir);
+                let mut only = Lane::new(way, "maildir".to_owned(), 1, (room, 1));
+                only.proven = true;
+                vec![only]
+            }
+            Transport::Relays(routes) => lanes(routes),
+        };
         let router = Router {
-            lanes: lanes(transport),
+            lanes,
             limits,
-            office: Office { desk, give_up: CancellationToken::new() },
+            office,
             jobs,
             moving: Arc::clone(&moving),
             waiting: VecDeque::new(),
@@ -105,8 +82,8 @@ impl Dispatch {
         Self { jobs: sender, moving, router: tokio::spawn(router.run(shutdown)) }
     }
 
-    /// Queues a letter, waiting for room. Whoever answers the desk must not wait here: look at
-    /// [`Self::room`] first.
+    /// Queues a letter, waiting for room. Whoever answers the desk must not wait here, but take a
+    /// place with [`Self::reserve`].
     ///
     /// # Errors
     /// The job itself, when no more letters are taken.
@@ -118,7 +95,15 @@ impl Dispatch {
         })
     }
 
-    /// How many letters [`Self::submit`] takes without waiting.
+    /// Takes a place for a letter that is still to be composed; `None` when there is no room, or
+    /// no more letters are taken.
+    #[must_use]
+    pub fn reserve(&self) -> Option<Place> {
+        let permit = self.jobs.clone().try_reserve_owned().ok()?;
+        Some(Place::take(permit, Arc::clone(&self.moving)))
+    }
+
+    /// How many letters are taken without waiting.
     #[must_use]
     pub fn room(&self) -> usize {
         self.jobs.capacity()
@@ -136,98 +121,6 @@ impl Dispatch {
         drop(self.jobs);
         self.router.await.unwrap_or_default()
     }
-}
-
-/// One way and what is known of it.
-struct Lane {
-    way: Arc<Way>,
-    host: String,
-    weight: i64,
-    /// Smooth weighted round robin: grows by the weight, falls when chosen.
-    credit: i64,
-    room: usize,
-    messages_max: u32,
-    busy: usize,
-    /// Sessions with nothing to do, the longest idle first.
-    idle: Vec<(Held, Instant)>,
-    /// Failures to connect since the last success.
-    failures: u32,
-    rests_until: Option<Instant>,
-    /// Until it has taken a connection it is tried with one letter at a time.
-    proven: bool,
-}
-
-impl Lane {
-    fn rests(&self, now: Instant) -> bool {
-        self.rests_until.is_some_and(|until| now < until)
-    }
-
-    fn ready(&self, now: Instant) -> bool {
-        !self.rests(now) && self.busy < if self.proven { self.room } else { 1 }
-    }
-
-    fn reached(&mut self) {
-        self.proven = true;
-        self.failures = 0;
-        self.rests_until = None;
-    }
-
-    fn unreached(&mut self, now: Instant, limits: &Limits) {
-        const DOUBLINGS_MAX: u32 = 16;
-        let doubled = limits.rest_min.saturating_mul(1 << self.failures.min(DOUBLINGS_MAX));
-        self.failures += 1;
-        self.proven = false;
-        self.rests_until = Some(now + doubled.min(limits.rest_max));
-    }
-}
-
-fn lanes(transport: Transport) -> Vec<Lane> {
-    let lane = |way, host: String, weight, room: NonZeroUsize, messages_max| Lane {
-        way: Arc::new(way),
-        host,
-        weight: i64::from(weight),
-        credit: 0,
-        room: room.get(),
-        messages_max,
-        busy: 0,
-        idle: Vec::new(),
-        failures: 0,
-        rests_until: None,
-        proven: false,
-    };
-    match transport {
-        Transport::Maildir(maildir, room) => {
-            let mut only = lane(Way::Maildir(maildir), "maildir".to_owned(), 1, room, 1);
-            only.proven = true;
-            vec![only]
-        }
-        Transport::Relays(routes) => routes
-            .into_iter()
-            .map(|route| {
-                let host = format!("{}:{}", route.relay.host, route.relay.port);
-                let way = Way::to(route.relay, route.messages_per_second);
-                let most = route.messages_per_connection_max.get();
-                lane(way, host, route.weight.get(), route.connections, most)
-            })
-            .collect(),
-    }
-}
-
-/// The lane whose turn it is among those that are ready: smooth weighted round robin, so that a
-/// relay that comes back is not made to catch up.
-fn choose(lanes: &mut [Lane], now: Instant) -> Option<usize> {
-    let (mut best, mut total) = (None, 0);
-    let ready = lanes.iter_mut().enumerate().filter(|(_, lane)| lane.ready(now));
-    for (at, lane) in ready {
-        lane.credit += lane.weight;
-        total += lane.weight;
-        if best.is_none_or(|(_, credit)| credit < lane.credit) {
-            best = Some((at, lane.credit));
-        }
-    }
-    let (at, _) = best?;
-    lanes.get_mut(at)?.credit -= total;
-    Some(at)
 }
 
 /// What a task was for, should it die: which lane it holds a place in, and which letter.
@@ -356,7 +249,7 @@ impl Router {
                 tracing::error!(letter = %errand.letter, "the ledger does not answer; stopping");
                 self.stop();
             }
-            End::Settled => (),
+            End::Settled(_) => (),
         }
         if let Some(lane) = errand.lane.and_then(|at| self.lanes.get_mut(at)) {
             lane.reached();
@@ -433,57 +326,5 @@ impl Router {
         while self.farewells.join_next().await.is_some() {}
         self.moving.send_modify(|count| *count -= self.waiting.len());
         self.waiting.iter().map(|job| job.letter).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::relay::{Timeouts, TlsLevel};
-
-    fn route(weight: u32) -> Route {
-        Route {
-            relay: Relay {
-                host: "relay.example".to_owned(),
-                port: 25,
-                ehlo: "client.example".to_owned(),
-                tls: TlsLevel::None,
-                login: None,
-                timeouts: Timeouts::default(),
-            },
-            weight: NonZeroU32::new(weight).unwrap(),
-            connections: NonZeroUsize::new(9).unwrap(),
-            messages_per_connection_max: NonZeroU32::MIN,
-            messages_per_second: None,
-        }
-    }
-
-    #[test]
-    fn lanes_share_by_weight_and_nobody_catches_up() {
-        let now = Instant::now();
-        let limits = Limits::default();
-        let mut lanes = lanes(Transport::Relays(vec![route(3), route(1)]));
-        let turns = |lanes: &mut [Lane]| -> Vec<usize> {
-            (0..8).filter_map(|_| choose(lanes, now)).collect()
-        };
-        assert_eq!(turns(&mut lanes), [0, 0, 1, 0, 0, 0, 1, 0]);
-        lanes[0].unreached(now, &limits);
-        assert_eq!(turns(&mut lanes), [1; 8]);
-        lanes[0].reached();
-        assert_eq!(turns(&mut lanes), [0, 0, 1, 0, 0, 0, 1, 0]);
-        lanes[0].busy = 9;
-        lanes[1].busy = 1;
-        assert!(turns(&mut lanes).is_empty(), "one is full, the other not proven");
-    }
-
-    #[test]
-    fn a_rest_doubles_up_to_its_limit() {
-        let now = Instant::now();
-        let limits = Limits::default();
-        let mut lanes = lanes(Transport::Relays(vec![route(1)]));
-        for seconds in [5, 10, 20, 40, 60, 60] {
-            lanes[0].unreached(now, &limits);
-            assert_eq!(lanes[0].rests_until, Some(now + Duration::from_secs(seconds)));
-        }
     }
 }

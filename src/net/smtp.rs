@@ -91,11 +91,19 @@ impl Session {
     /// # Errors
     /// When no address answers in time, or the peer refuses greeting, TLS or login.
     pub async fn connect(relay: &Relay) -> Result<Self, Failure> {
-        dial(relay).await.map_err(|Trouble { class, reply }| Failure {
-            host: format!("{}:{}", relay.host, relay.port),
-            class,
-            reply,
-        })
+        let host = format!("{}:{}", relay.host, relay.port);
+        let connected = async { dial(relay, &resolve(relay).await?).await };
+        connected.await.map_err(|Trouble { class, reply }| Failure { host, class, reply })
+    }
+
+    /// As [`Self::connect`], with the relay's addresses known.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_to(relay: &Relay, addresses: &[SocketAddr]) -> Result<Self, Failure> {
+        let host = format!("{}:{}", relay.host, relay.port);
+        let dialled = dial(relay, addresses).await;
+        dialled.map_err(|Trouble { class, reply }| Failure { host, class, reply })
     }
 
     /// Whether another letter may go over this session.
@@ -327,27 +335,52 @@ fn broken(error: mail_send::Error, stage: Stage) -> Trouble {
     }
 }
 
-async fn dial(relay: &Relay) -> Result<Session, Trouble> {
+/// With TLS that is better than none but not to be had, once more without it: the peer cannot take
+/// back its STARTTLS otherwise.
+async fn dial(relay: &Relay, addresses: &[SocketAddr]) -> Result<Session, Trouble> {
     if breaks_command(&relay.ehlo) {
         return Err(Trouble::network(format!("{:?} cannot be an EHLO name", relay.ehlo)));
     }
-    let mut client = reach(relay).await?;
+    match greeted(relay, relay.tls, addresses).await {
+        Err(Dialled(_, true)) if relay.tls == TlsLevel::Opportunistic => {
+            greeted(relay, TlsLevel::None, addresses).await
+        }
+        first => first,
+    }
+    .map_err(|Dialled(trouble, _)| trouble)
+}
+
+/// Why a peer was not reached, and whether TLS had been begun.
+struct Dialled(Trouble, bool);
+
+impl From<Trouble> for Dialled {
+    fn from(trouble: Trouble) -> Self {
+        Self(trouble, false)
+    }
+}
+
+async fn greeted(
+    relay: &Relay,
+    level: TlsLevel,
+    addresses: &[SocketAddr],
+) -> Result<Session, Dialled> {
+    let mut client = reach(relay, addresses).await?;
     let greeting = timeout(relay.timeouts.command, client.read())
         .await
         .map_err(|_| Trouble::network("no greeting in time"))?
         .map_err(|error| broken(error, Stage::Greeting))?;
     if greeting.code != 220 {
-        return Err(trouble(&greeting, Stage::Greeting));
+        return Err(trouble(&greeting, Stage::Greeting).into());
     }
     let hello = greet(&mut client, relay).await?;
     let loopback = client.stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
-    let connector = match relay.tls {
+    let connector = match level {
         TlsLevel::None => None,
         TlsLevel::Opportunistic if !hello.has_capability(EXT_START_TLS) => None,
         TlsLevel::Opportunistic => Some(any_certificate()?),
         TlsLevel::Required if !hello.has_capability(EXT_START_TLS) => {
             let reply = "TLS is required and the relay does not offer STARTTLS".to_owned();
-            return Err(Trouble { class: Class::Auth, reply });
+            return Err(Trouble { class: Class::Auth, reply }.into());
         }
         TlsLevel::Required => Some(known_certificate()?),
     };
@@ -355,8 +388,9 @@ async fn dial(relay: &Relay) -> Result<Session, Trouble> {
         let hello = log_in(&mut client, relay, hello, loopback).await?;
         return Ok(session(Either::Left(client.stream), hello, relay));
     };
-    let secured = client.start_tls(connector, &relay.host).await;
-    let mut client = secured.map_err(|error| broken(error, Stage::Hello))?;
+    let securing = timeout(relay.timeouts.command, client.start_tls(connector, &relay.host)).await;
+    let secured = securing.unwrap_or(Err(mail_send::Error::Timeout));
+    let mut client = secured.map_err(|error| Dialled(broken(error, Stage::Hello), true))?;
     let hello = greet(&mut client, relay).await?;
     let hello = log_in(&mut client, relay, hello, true).await?;
     Ok(session(Either::Right(client.stream), hello, relay))
@@ -376,18 +410,23 @@ fn session(
     }
 }
 
-/// The first address of the relay that answers, IPv4 first.
-async fn reach(relay: &Relay) -> Result<SmtpClient<TcpStream>, Trouble> {
-    let Timeouts { connect, command, .. } = relay.timeouts;
-    let found = timeout(connect, lookup_host((relay.host.as_str(), relay.port)))
+/// The addresses of the relay, IPv4 first.
+async fn resolve(relay: &Relay) -> Result<Vec<SocketAddr>, Trouble> {
+    let found = timeout(relay.timeouts.connect, lookup_host((relay.host.as_str(), relay.port)))
         .await
         .map_err(|_| Trouble::network("its name was not found in time"))?
         .map_err(Trouble::network)?;
     let mut addresses: Vec<SocketAddr> = found.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
+    Ok(addresses)
+}
+
+/// The first of the addresses that answers.
+async fn reach(relay: &Relay, addresses: &[SocketAddr]) -> Result<SmtpClient<TcpStream>, Trouble> {
+    let Timeouts { connect, command, .. } = relay.timeouts;
     let mut last = Trouble::network("its name has no address");
     for address in addresses {
-        match SmtpClient::connect(address, connect).await {
+        match SmtpClient::connect(*address, connect).await {
             Ok(mut client) => {
                 // Without it Nagle and delayed ACKs cost 40 ms a letter.
                 client.stream.set_nodelay(true).map_err(Trouble::network)?;

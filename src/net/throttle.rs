@@ -26,6 +26,16 @@ impl Pacer {
         Self { limiter, clock: DefaultClock::default() }
     }
 
+    /// At most so many a minute, ten seconds' worth at once; `None`: any.
+    #[must_use]
+    pub fn per_minute(rate: Option<NonZeroU32>) -> Self {
+        let limiter = rate.map(|rate| {
+            let burst = NonZeroU32::new(rate.get() / 6).unwrap_or(NonZeroU32::MIN);
+            RateLimiter::direct(Quota::per_minute(rate).allow_burst(burst))
+        });
+        Self { limiter, clock: DefaultClock::default() }
+    }
+
     /// How long the next letter has to wait; zero takes its turn.
     #[must_use]
     pub fn wait(&self) -> Duration {

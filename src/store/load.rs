@@ -10,7 +10,7 @@ use crate::store::fresh::{
 use crate::store::pages::{Pages, PagesError};
 use crate::store::record::Field;
 use crate::store::snapshot;
-use crate::store::state::{MEMORY_DAYS, State};
+use crate::store::state::State;
 
 /// The state that the memory holds.
 ///
@@ -119,13 +119,11 @@ fn set(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
     Some(())
 }
 
-/// Who was tagged on one of the last days; a day that is past asking about was left over.
+/// Who was tagged on one of the last days.
 fn tagged(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
     let (day, tag) = (Day(short(name, 1)?), TagId(short(name, 3)?));
-    if state.opened.is_none_or(|opened| day >= opened.plus(-MEMORY_DAYS)) {
-        let chunk = ContactSet::from_bytes(bytes)?;
-        state.recent.entry(day).or_default().entry(tag).or_default().add(&chunk);
-    }
+    let chunk = ContactSet::from_bytes(bytes)?;
+    state.recent.entry(day).or_default().entry(tag).or_default().add(&chunk);
     Some(())
 }
 

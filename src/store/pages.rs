@@ -57,7 +57,7 @@ pub struct Pages {
 /// Changes that become visible together.
 #[derive(Debug, Default)]
 pub struct Changes {
-    batch: sled::Batch,
+    puts: Vec<(Vec<u8>, Vec<u8>)>,
     cleared: Vec<(Vec<u8>, Vec<u8>)>,
     /// Bytes of payload so far.
     pub bytes: usize,
@@ -80,11 +80,12 @@ impl Changes {
             let key = slice_key(name, at);
             value.extend_from_slice(&sum(&value, &key, slice).to_be_bytes());
             value.extend_from_slice(slice);
-            self.batch.insert(key, value);
+            self.puts.push((key, value));
         }
     }
 
-    /// Takes away everything named from `from` on and before `to`.
+    /// Takes away everything that was named from `from` on and before `to`; what is put under such a
+    /// name with these changes stays.
     pub fn clear(&mut self, from: &[u8], to: &[u8]) {
         self.cleared.push((from.to_vec(), to.to_vec()));
     }
@@ -151,12 +152,13 @@ impl Pages {
     /// # Errors
     /// When sled cannot write (a full disk is sticky until the process ends).
     pub fn write(&self, changes: Changes, applied: u64) -> Result<(), PagesError> {
-        let mut batch = changes.batch;
+        let mut batch = sled::Batch::default();
         for (from, to) in changes.cleared {
             let keys =
                 guarded(|| self.db.range(from..to).keys().collect::<sled::Result<Vec<_>>>())?;
             keys.into_iter().for_each(|key| batch.remove(key));
         }
+        changes.puts.into_iter().for_each(|(key, value)| batch.insert(key, value));
         let number = applied.to_be_bytes();
         let crc = sum(&[], APPLIED, &number).to_be_bytes();
         batch.insert(APPLIED, [number.as_slice(), &crc].concat());

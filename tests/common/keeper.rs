@@ -19,9 +19,10 @@ use tempfile::TempDir;
 use tradewind::book::contact::{Day, Moment};
 use tradewind::config::Config;
 use tradewind::control::{Answer, Request};
+use tradewind::desk::draft::Ready;
 use tradewind::desk::keeper::{Keeper, Opener, init};
-use tradewind::desk::letters::Ready;
 use tradewind::feedback::verdict::{Class, Verdict};
+use tradewind::net::crowd::Crowd;
 
 const HOME: &str = env!("CARGO_MANIFEST_DIR");
 /// Rounds of hand-outs at one instant after which a house never comes to rest.
@@ -145,11 +146,25 @@ impl House {
         self.ask(json!({ "command": "import-end", "import": import }))
     }
 
+    /// Up to `room` letters as they would leave now.
+    pub fn hand_out(&mut self, room: usize) -> Vec<Ready> {
+        let now = self.now;
+        let drafts = self.keeper().hand_out(now, room, &Crowd::default()).unwrap();
+        let mut ready = Vec::new();
+        for draft in drafts {
+            match draft.compose() {
+                Ok(one) => ready.push(one),
+                Err(why) => self.keeper().unfit(draft.letter, &why, now).unwrap(),
+            }
+        }
+        ready
+    }
+
     /// One pass at this instant: what is due is done, and up to `room` letters meet the peer.
     pub fn pass(&mut self, room: usize, peer: &mut dyn FnMut(&Ready) -> Verdict) -> usize {
         let now = self.now;
         self.keeper().tick(now).unwrap();
-        let ready = self.keeper().hand_out(now, room).unwrap();
+        let ready = self.hand_out(room);
         let count = ready.len();
         for one in ready {
             if self.keeper().claim(one.letter, now).unwrap().is_err() {
