@@ -21,8 +21,9 @@ use crate::rulefile;
 use crate::spot::{self, ConfigError, Meaning};
 use crate::typed::{
     Http, RawCadence, RawClosed, RawCompany, RawExclude, RawMode, RawSeries, RawShortMonth,
-    RawView, RawWindow, Sender,
+    RawWindow, Sender,
 };
+use crate::typed_views::RawView;
 
 /// A local part has 64 octets (RFC 5321 §4.5.3.1.1); `+` and a token want theirs.
 const VERP_LOCAL_MAX: usize = 64 - 1 - MAIL_LEN;

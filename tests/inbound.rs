@@ -1,6 +1,10 @@
 //! What comes back by mail does what it should: the real binary, a daemon on a rehearsal clock,
 //! messages written here against letters that really left.
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that fails is a test that fails"
+)]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! The memory behind the journal: whatever is on its way to sled, in it, or rebuilt from nothing,
 //! the answers are the same.
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use std::path::Path;
 
