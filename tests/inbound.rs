@@ -1,12 +1,17 @@
 //! What comes back by mail does what it should: the real binary, a daemon on a rehearsal clock,
 //! messages written here against letters that really left.
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that fails is a test that fails"
+)]
 
 mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Output, Stdio};
 
 use common::{Place, Running, daemon};
@@ -41,7 +46,12 @@ struct Journey {
 
 impl Journey {
     fn new(more: &str) -> Self {
+        Self::with(more, |_| ())
+    }
+
+    fn with(more: &str, prepare: impl Fn(&Place)) -> Self {
         let place = Place::new();
+        prepare(&place);
         place.edit(
             "quickstart.toml",
             "address = \"lin.wei@tradewind.example\"",
@@ -339,4 +349,48 @@ fn exit_codes_are_what_a_delivery_program_needs() {
     let lock = daemon(&place, "2024-09-05T07:00:00+08:00");
     assert_eq!(code(&["inbound"], ordinary), Some(0), "through the daemon");
     drop(lock);
+}
+
+/// Fetches the pixel of a letter as a person's mail program does, an hour after it came.
+fn open(journey: &Journey, to: &str) {
+    const BROWSER: &str =
+        "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Thunderbird/128.0";
+    let status = journey.place.ask(&["status"]);
+    let http = status["http"].as_str().unwrap();
+    let letter = MessageParser::default().parse(journey.letters[to].whole.as_bytes()).unwrap();
+    let html = letter.body_html(0).unwrap();
+    let path = html.split_once("/o/").unwrap().1.split_once(".gif").unwrap().0;
+    let mut talk = TcpStream::connect(http).unwrap();
+    let request = format!(
+        "GET /o/{path}.gif HTTP/1.1\r\nHost: x\r\nUser-Agent: {BROWSER}\r\nConnection: close\r\n\r\n"
+    );
+    talk.write_all(request.as_bytes()).unwrap();
+    let mut said = Vec::new();
+    talk.read_to_end(&mut said).unwrap();
+    assert!(said.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn a_rule_about_opens_fires_once_when_its_number_is_reached() {
+    let journey = Journey::with("", |place| {
+        place.write(
+            "own.toml",
+            "[[rule]]\nname = 'keen'\nwhen = 'opened'\nif = { times = 2 }\nthen = { tag = '询盘' }\n",
+        );
+        place.edit("quickstart.toml", "zone =", "rules = \"own.toml\"\nzone =");
+    });
+    let kim = "kim@cranes.example";
+    journey.place.ask(&["clock", "--to", "2024-09-05T11:00:00+08:00"]);
+    open(&journey, kim);
+    assert!(!has_tag(&journey.show(kim), "询盘"));
+    open(&journey, kim);
+    open(&journey, kim);
+    let shown = journey.show(kim);
+    let given = shown["timeline"].as_array().unwrap().iter().filter(|one| one["tag"] == "询盘");
+    let given: Vec<&Value> = given.collect();
+    assert_eq!(given.len(), 1, "{shown}");
+    assert_eq!(given[0]["by"], "rule keen", "{shown}");
+    journey.place.ask(&["untag", kim, "询盘", "--reason", "too early"]);
+    open(&journey, kim);
+    assert!(!has_tag(&journey.show(kim), "询盘"), "a person's correction stands");
 }

@@ -368,3 +368,32 @@ fn only_our_tokens_name_a_letter() {
     let text = letter("x", &format!("Delivered-To: bounce+{pixel}@t.example\n"), "x");
     assert_eq!(clue::find(&mail(&text), &keys), None);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(128))]
+
+    /// Strangers write these bytes: whatever they are, reading them ends, and ends well.
+    #[test]
+    fn no_bytes_make_it_panic(
+        which in 0..PLAIN.len(),
+        cuts in proptest::collection::vec((0_usize..1500, proptest::prelude::any::<u8>()), 0..20),
+        tail in ".{0,80}",
+    ) {
+        let (subject, body, ..) = PLAIN[which];
+        let text = format!(
+            "Return-Path: <>\nFrom: MAILER-DAEMON@mx.example\nSubject: {subject}\n\
+             Content-Type: text/plain; charset=utf-8\n\n{body}{tail}"
+        );
+        let mut bytes = text.into_bytes();
+        for (at, byte) in cuts {
+            let length = bytes.len();
+            bytes[at % length] = byte;
+        }
+        let keys = Keys::new(vec![(1, [7; 32])]).unwrap();
+        if let Ok(mail) = Mail::parse(&bytes) {
+            proptest::prop_assert_eq!(clue::find(&mail, &keys), None);
+            let reading = read(&mail, None);
+            proptest::prop_assert!(reading.recipients.len() <= 200);
+        }
+    }
+}
