@@ -90,7 +90,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         2 => who().prop_map(Event::Reply),
         1 => who().prop_map(Event::Note),
         2 => (who(), any::<bool>(), 0..3_u8).prop_map(|(n, kind, v)| Event::Label(n, kind, v)),
-        5 => (1..40_u8).prop_map(Event::Days),
+        5 => select(&[1_u8, 1, 7, 30, 60][..]).prop_map(Event::Days),
         1 => Just(Event::Restart),
     ];
     vec(event, 1..60)
@@ -121,16 +121,31 @@ fn as_card(pairs: &[(String, String)]) -> Card {
     card
 }
 
+/// How often within how many days, and nothing else: met to the day and to the number.
+fn counts() -> impl Strategy<Value = Condition> {
+    let act = select(&[Act::Letter, Act::Open, Act::Click, Act::Reply][..]);
+    let op = select(&[Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge][..]);
+    let days = option::weighted(0.8, select(&[1_u16, 7, 8, 30, 37, 60][..]));
+    (act, op, 0..3_u8, days).prop_map(|(act, op, number, within_days)| Condition::Count {
+        act,
+        op,
+        number,
+        within_days,
+    })
+}
+
 fn conditions() -> BoxedStrategy<Condition> {
     let texts = |words: &'static [&'static str]| vec(select(words).prop_map(str::to_owned), 1..3);
     let at = || select(&[TextAt::Starts, TextAt::Ends, TextAt::Contains, TextAt::Equals][..]);
     let op = || select(&[Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge][..]);
+    // Sums of the steps in which days pass, so that limits are met to the day.
+    let days = || select(&[0_u16, 1, 2, 7, 8, 9, 30, 31, 37, 60, 67][..]);
     let when = || {
         prop_oneof![
             Just(When::Never),
-            (0..60_u16).prop_map(When::BeforeDays),
-            (0..60_u16).prop_map(When::WithinDays),
-            (op(), 0..90_u16).prop_map(|(op, day)| When::Day(op, Day(FIRST + day))),
+            days().prop_map(When::BeforeDays),
+            days().prop_map(When::WithinDays),
+            (op(), days()).prop_map(|(op, day)| When::Day(op, Day(FIRST + day))),
         ]
     };
     let date = |y| Cell::Date(NaiveDate::from_ymd_opt(y, 5, 1).expect("a date"));
@@ -167,7 +182,7 @@ fn conditions() -> BoxedStrategy<Condition> {
             .prop_map(|(at, values)| Condition::Domain { at, values }),
         texts(&["a.example", "B.example", "none.example"]).prop_map(Condition::Company),
         (name, test).prop_map(|(name, test)| Condition::Attr { name: name.to_owned(), test }),
-        (countable, op(), 0..4_u8, option::of(0..70_u16)).prop_map(
+        (countable, op(), 0..4_u8, option::of(days())).prop_map(
             |(act, op, number, within_days)| { Condition::Count { act, op, number, within_days } }
         ),
         (select(&Act::ALL[..]), when()).prop_map(|(act, when)| Condition::Last { act, when }),
@@ -518,11 +533,11 @@ fn tested(test: &Test, cell: &str) -> bool {
 
 proptest! {
     // Each case is some sixty steps and twice as many comparisons.
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
     fn sets_equal_brute_force(
         early in conditions(),
-        late in conditions(),
+        late in prop_oneof![conditions(), counts()],
         history in events(),
         later in events(),
     ) {

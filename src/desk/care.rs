@@ -300,6 +300,9 @@ impl Morning {
             What::Replied { contact, .. } | What::StoppedFor { contact, .. } => {
                 self.waiting.remove(*contact);
             }
+            What::Decided { contact, .. } => {
+                self.waiting.insert(*contact);
+            }
             _ => (),
         }
     }
