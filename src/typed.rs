@@ -9,11 +9,11 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::book::tag::Series;
 use crate::cadence::plan::Limits;
 use crate::range::Range;
-use crate::typed_views::RawView;
 
 /// The sender identity.
 #[derive(Clone, Debug, Deserialize)]
@@ -243,10 +243,14 @@ pub struct Raw {
     pub series: RawSeries,
     #[serde(default)]
     pub tags: RawTags,
+    /// Files with further views, relative to this one.
+    pub include: Option<OneOrMany>,
+    /// Read by `conditions`, which tells where a mistake stands.
     #[serde(default)]
-    pub views: Vec<RawView>,
+    pub views: IgnoredAny,
+    pub exclude: Option<RawExclude>,
     #[serde(default)]
-    pub exclude: RawExclude,
+    pub care: RawCare,
     #[serde(default)]
     pub closed: Vec<RawClosed>,
     #[serde(default)]
@@ -393,6 +397,40 @@ pub struct RawTags {
     pub groups: BTreeMap<String, Vec<String>>,
 }
 
+/// One text, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// An included file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawInclude {
+    /// Read by `conditions`.
+    #[serde(default)]
+    pub views: IgnoredAny,
+    pub exclude: Option<RawExclude>,
+}
+
+/// `[care]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCare {
+    /// The stages a contact may be in; none: any.
+    pub stages: Vec<String>,
+    /// Days after which an intention contact that nobody of ours touched is overdue.
+    pub overdue_days: u16,
+}
+
+impl Default for RawCare {
+    fn default() -> Self {
+        Self { stages: Vec::new(), overdue_days: 7 }
+    }
+}
+
 /// `[exclude]`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -418,4 +456,15 @@ pub enum RawTransport {
     Maildir,
     Relay,
     Mx,
+}
+
+impl OneOrMany {
+    /// As a list.
+    #[must_use]
+    pub fn list(self) -> Vec<String> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Many(many) => many,
+        }
+    }
 }
