@@ -7,8 +7,11 @@ use crate::inbound::autoreply::{self, Auto};
 use crate::inbound::bounce::{self, Recipient};
 use crate::inbound::clue::Way;
 use crate::inbound::mail::Mail;
+use crate::inbound::notice;
+use crate::inbound::quote;
 use crate::inbound::report::{Fate, groups, mailbox};
-use crate::inbound::{notice, quote, tongue, wish};
+use crate::inbound::tongue;
+use crate::inbound::wish;
 
 /// Own words of a reply that are kept (bytes).
 const OWN_BYTES_MAX: usize = 16 << 10;
