@@ -37,13 +37,13 @@ processor() { awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) * 1000 / hz }'
 # Runs a command, its answer thrown away; sets `took` and `busy` (seconds) and `peak` (MiB).
 measure() {
     read -r took busy peak < <(python3 - "$@" 3>&1 > /dev/null <<'PY'
-import os, resource, subprocess, sys, time
+import os, subprocess, sys, time
 began = time.monotonic()
-done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(child.pid, 0)
 took = time.monotonic() - began
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
 os.write(3, f"{took:.3f} {used.ru_utime + used.ru_stime:.3f} {used.ru_maxrss / 1024:.1f}\n".encode())
-sys.exit(done.returncode)
+sys.exit(os.waitstatus_to_exitcode(status))
 PY
     )
 }

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 
 use divan::{Bencher, black_box};
+use tradewind::book::condition::{Condition, TagMatch, TextAt};
 use tradewind::book::contact::{CompanyNo, ContactId, Day};
 use tradewind::book::set::ContactSet;
 use tradewind::book::tag::{Series, SeriesKind, Tag, TagId, TagName};
-use tradewind::book::view::{Condition, Facts, TagMatch, TextAt, View, Views};
+use tradewind::book::view::{Facts, View, Views};
 use tradewind::cadence::plan::{Book, Limits, Plan, Round, plan};
 
 const CONTACTS: u32 = 1_000_000;
@@ -115,9 +116,17 @@ impl World {
 
     fn due(&self) -> [Due; 2] {
         let facts = Facts {
+            today: TODAY,
             tags: &self.tags,
             tag_set: &|tag| self.holders.get(usize::from(tag.0)),
             leaf_set: &|key| self.leaves.get(key),
+            labels: &[],
+            acts: &|_, _| (None, 0),
+            acted: &|_, _| None,
+            created: &|_| None,
+            company: &|_| None,
+            company_named: &|_| None,
+            colleagues: &|_| Vec::new(),
         };
         let due = |tag, kind, views: &[&'static str]| {
             let targets = self.holders(tag);

@@ -12,14 +12,16 @@ use crate::book::tag::{Audience, SeriesKind};
 use crate::book::view::Views;
 use crate::cadence::calendar::{Cadence, Hours, Zone};
 use crate::cadence::plan::Limits;
+use crate::conditions::Words;
 use crate::feedback::keyword::Rule;
 use crate::feedback::rule::Promote;
 use crate::letter::sign::DkimKey;
 use crate::letter::variant::Templates;
 use crate::misread::Misread;
 use crate::outgoing::{Transport, dkim_keys};
+use crate::sources::Sources;
 use crate::spot::{self, ConfigError, Meaning};
-use crate::typed::{Http, Inbound, Raw, Sender};
+use crate::typed::{Http, Inbound, OneOrMany, Raw, Sender};
 
 /// A configuration, checked.
 #[derive(Debug)]
@@ -58,6 +60,10 @@ pub struct Config {
     pub groups: BTreeMap<String, Vec<String>>,
     /// The views.
     pub views: Views,
+    /// Declared stages; none: any may be named.
+    pub stages: Vec<String>,
+    /// Days after which an untouched intention contact is overdue.
+    pub overdue_days: u16,
     /// Views that silent batches exclude, in order.
     pub exclude_silent: Vec<String>,
     /// Views that reading batches exclude, in order.
@@ -108,9 +114,21 @@ impl Config {
         };
         let transport = Transport::of(&raw, &mean, &store)?;
         let series = mean.series(raw.series)?;
-        let views = mean.views(raw.views)?;
-        mean.excluded(&raw.exclude, &views)?;
         mean.groups(&raw.tags.groups, &series)?;
+        let audiences = mean.audiences(&raw.audiences)?;
+        let companies = mean.companies(&raw.company)?;
+        let words = Words {
+            groups: &raw.tags.groups,
+            allow_new: raw.tags.allow_new,
+            audiences: &audiences,
+            stages: &raw.care.stages,
+            series: &series,
+            companies: &companies,
+        };
+        let includes = raw.include.map(OneOrMany::list).unwrap_or_default();
+        let sources = Sources::read(&mean, &includes)?;
+        let views = sources.views(&words)?;
+        let exclude = sources.exclude(raw.exclude, &views)?;
         let templates = mean.templates(&raw.templates, &series)?;
         Ok(Self {
             transport,
@@ -132,13 +150,15 @@ impl Config {
                 ..Limits::default()
             },
             day_max: raw.limits.day_max,
-            audiences: mean.audiences(&raw.audiences)?,
+            audiences,
             allow_new_tags: raw.tags.allow_new,
             groups: raw.tags.groups,
             views,
-            exclude_silent: raw.exclude.silent,
-            exclude_reading: raw.exclude.reading,
-            companies: mean.companies(&raw.company)?,
+            exclude_silent: exclude.silent,
+            exclude_reading: exclude.reading,
+            stages: raw.care.stages,
+            overdue_days: raw.care.overdue_days,
+            companies,
             templates,
             sender: mean.sender(raw.sender)?,
             http: mean.http(raw.http)?,
@@ -158,6 +178,19 @@ impl Config {
         match kind {
             SeriesKind::Marketing => &self.exclude_silent,
             SeriesKind::Reading => &self.exclude_reading,
+        }
+    }
+
+    /// What conditions may name.
+    #[must_use]
+    pub fn words(&self) -> Words<'_> {
+        Words {
+            groups: &self.groups,
+            allow_new: self.allow_new_tags,
+            audiences: &self.audiences,
+            stages: &self.stages,
+            series: &self.cadence.series,
+            companies: &self.companies,
         }
     }
 

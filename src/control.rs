@@ -64,6 +64,12 @@ pub enum Request {
     Tag {
         /// Whom.
         addresses: Vec<String>,
+        /// Also those of a view.
+        #[serde(default)]
+        view: Option<String>,
+        /// Also those for whom a condition holds, as TOML.
+        #[serde(default, rename = "where")]
+        condition: Option<String>,
         /// Which.
         tag: String,
     },
@@ -71,19 +77,78 @@ pub enum Request {
     Untag {
         /// Whom.
         addresses: Vec<String>,
+        /// Also those of a view.
+        #[serde(default)]
+        view: Option<String>,
+        /// Also those for whom a condition holds, as TOML.
+        #[serde(default, rename = "where")]
+        condition: Option<String>,
         /// Which.
         tag: String,
         /// Why.
         reason: String,
     },
+    /// Gives an owner, or none.
+    Assign {
+        /// Whom.
+        addresses: Vec<String>,
+        /// Also those of a view.
+        #[serde(default)]
+        view: Option<String>,
+        /// Also those for whom a condition holds, as TOML.
+        #[serde(default, rename = "where")]
+        condition: Option<String>,
+        /// Who looks after them from now on; empty: nobody.
+        owner: String,
+    },
+    /// Sets how far contacts have come.
+    Stage {
+        /// Whom.
+        addresses: Vec<String>,
+        /// Also those of a view.
+        #[serde(default)]
+        view: Option<String>,
+        /// Also those for whom a condition holds, as TOML.
+        #[serde(default, rename = "where")]
+        condition: Option<String>,
+        /// The stage; empty: none.
+        stage: String,
+    },
     /// All tags with their counts.
-    Tags {},
+    Tags {
+        /// Only those that nobody has.
+        #[serde(default)]
+        unused: bool,
+        /// Only pairs that are spelt nearly alike.
+        #[serde(default)]
+        similar: bool,
+    },
+    /// All views with their sizes, or one of them.
+    View {
+        /// Which.
+        name: Option<String>,
+        /// One line per contact.
+        #[serde(default)]
+        list: bool,
+        /// What it is made of, and how many each part holds.
+        #[serde(default)]
+        explain: bool,
+    },
+    /// The five pools with today's movement.
+    Pools {
+        /// One line per intention contact that nobody of ours touched for too long.
+        #[serde(default)]
+        overdue: bool,
+    },
     /// Contacts of a view or tag: how many, or one line each.
     Contacts {
         /// A view's name.
         view: Option<String>,
         /// A tag's name.
         tag: Option<String>,
+        /// A condition in the language of views, as TOML.
+        #[serde(default, rename = "where")]
+        condition: Option<String>,
         /// One line per contact instead of the count.
         #[serde(default)]
         list: bool,

@@ -19,8 +19,12 @@ pub mod book {
     pub mod company;
     pub mod tag;
     pub mod language;
+    pub mod spelling;
     pub mod contact;
     pub mod set;
+    pub mod label;
+    pub mod condition;
+    pub mod leaf;
     pub mod view;
 }
 
@@ -57,6 +61,7 @@ pub mod feedback {
     pub mod verdict;
     pub mod open;
     pub mod entry;
+    pub mod letter_id;
     pub mod timeline;
     pub mod rule;
     pub mod keyword;
@@ -86,9 +91,12 @@ pub mod misread;
 pub mod typedways;
 pub mod typed;
 pub mod rulefile;
+pub mod values;
+pub mod conditions;
 pub mod spot;
 pub mod secret;
 pub mod meaning;
+pub mod sources;
 pub mod outgoing;
 pub mod config;
 
@@ -98,9 +106,12 @@ pub mod store {
     pub mod segment;
     pub mod journal;
     pub mod audit;
+    pub mod names;
     pub mod columns;
+    pub mod acts;
     pub mod facts;
     pub mod state;
+    pub mod dealings;
     pub mod snapshot;
     pub mod pages;
     pub mod site;
@@ -108,7 +119,10 @@ pub mod store {
     pub mod fresh;
     pub mod writer;
     pub mod load;
+    pub mod watch;
     pub mod db;
+    pub mod past;
+    pub mod seen;
     pub mod ledger;
 }
 
@@ -141,6 +155,8 @@ pub mod desk {
     pub mod dayplan;
     pub mod importing;
     pub mod keeper;
+    pub mod sight;
+    pub mod care;
     pub mod judge;
     pub mod day;
     pub mod draft;
@@ -170,6 +186,7 @@ pub mod cli {
     pub mod keygen;
     pub mod examples;
     pub mod mailargs;
+    pub mod whom;
     pub mod args;
     pub mod render;
     pub mod backend;

@@ -8,7 +8,7 @@ use crate::book::address::Address;
 use crate::book::company::Companies;
 use crate::book::contact::Day;
 use crate::book::tag::{Audience, Series, TagName};
-use crate::book::view::{View, ViewError, Views};
+use crate::book::view::Views;
 use crate::cadence::calendar::{CadenceMode, Hours, ShortMonth, Window};
 use crate::feedback::keyword::Rule;
 use crate::feedback::rule::Promote;
@@ -16,12 +16,10 @@ use crate::letter::lint;
 use crate::letter::template::Template;
 use crate::letter::token::MAIL_LEN;
 use crate::letter::variant::Templates;
-use crate::misread;
 use crate::rulefile;
 use crate::spot::{self, ConfigError, Meaning};
 use crate::typed::{
-    Http, RawCadence, RawClosed, RawCompany, RawExclude, RawMode, RawSeries, RawShortMonth,
-    RawView, RawWindow, Sender,
+    Http, RawCadence, RawClosed, RawCompany, RawMode, RawSeries, RawShortMonth, RawWindow, Sender,
 };
 
 /// A local part has 64 octets (RFC 5321 §4.5.3.1.1); `+` and a token want theirs.
@@ -272,54 +270,6 @@ impl Meaning<'_> {
                     }
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// The views.
-    ///
-    /// # Errors
-    /// When it says something that cannot be meant.
-    pub fn views(&self, raw: Vec<RawView>) -> Result<Views, ConfigError> {
-        let fix = "correct the view under [[views]]";
-        let mut views = Vec::with_capacity(raw.len());
-        for mut view in raw {
-            let name = std::mem::take(&mut view.name);
-            let mut conditions = view.conditions();
-            let only = conditions.pop().filter(|_| conditions.is_empty());
-            let Some(only) = only.filter(|_| !name.trim().is_empty()) else {
-                let what = "needs a name and exactly one of any, all, not, tag, tag_group, address, \
-                            domain, view";
-                return Err(self.wrong((&["views"], &name), format!("view {name:?} {what}"), fix));
-            };
-            views.push(View { name, condition: only.into() });
-        }
-        Views::new(&views).map_err(|error| {
-            let spot = match &error {
-                ViewError::Unknown { named, .. } => named,
-                ViewError::Twice(view) | ViewError::Empty(view) => view,
-                _ => "",
-            };
-            self.wrong((&["views"], spot), &error, fix)
-        })
-    }
-
-    /// Whether what is excluded is declared.
-    ///
-    /// # Errors
-    /// When a view is not.
-    pub fn excluded(&self, raw: &RawExclude, views: &Views) -> Result<(), ConfigError> {
-        for (key, names) in [("silent", &raw.silent), ("reading", &raw.reading)] {
-            let Some(name) = names.iter().find(|name| !views.names().any(|view| view == *name))
-            else {
-                continue;
-            };
-            let fix = match misread::nearest(name, views.names()) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => "declare it under [[views]], or take the name out".to_owned(),
-            };
-            let what = format!("exclude.{key}: view {name:?} is not declared");
-            return Err(self.wrong((&["exclude", key], name), what, &fix));
         }
         Ok(())
     }

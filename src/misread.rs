@@ -7,6 +7,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::book::spelling::distance;
+
 /// Names listed in a fix at most.
 const LISTED_MAX: usize = 20;
 
@@ -58,7 +60,9 @@ pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
     near.filter(|(steps, _)| *steps <= far).min_by_key(|(steps, _)| *steps).map(|(_, name)| name)
 }
 
-fn place(text: &str, at: usize) -> (usize, usize) {
+/// Line and column of a byte of a text, in characters, from 1.
+#[must_use]
+pub fn place(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
@@ -170,37 +174,13 @@ fn plain(expected: &str) -> String {
     format!("a whole number from 0 to {most}, without quotes")
 }
 
-/// Letters to put in, leave out or change to get from one to the other (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (n, one) in from.chars().enumerate() {
-        let mut left = n + 1;
-        let mut above = row.iter();
-        let mut corner = above.next().copied().unwrap_or_default();
-        let mut next = vec![left];
-        for (other, above) in to.iter().zip(above) {
-            left = (corner + usize::from(one != *other)).min(left + 1).min(above + 1);
-            corner = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::typed::Raw;
 
     #[test]
-    fn distances() {
-        for (from, to, steps) in
-            [("", "", 0), ("ab", "", 2), ("kitten", "sitting", 3), ("营", "阅", 1)]
-        {
-            assert_eq!((distance(from, to), distance(to, from)), (steps, steps), "{from} {to}");
-        }
+    fn near_names_are_offered() {
         assert_eq!(nearest("zonne", ["store", "zone"]), Some("zone"));
         assert_eq!(nearest("zonne", ["limits"]), None);
     }
@@ -236,7 +216,7 @@ mod tests {
             ),
             ("transport = \"smtp\"", 1, 13, "transport: \"smtp\" is not known", "maildir, relay"),
             ("[http]\nlisten = \"x\"", 2, 10, "http.listen: no address", "127.0.0.1:8025"),
-            ("[[views]]\ntag = 3", 2, 7, "views.tag: neither a text", "[\"…\", \"…\"]"),
+            ("include = 3", 1, 11, "include: neither a text", "[\"…\", \"…\"]"),
             ("audiences = 3", 1, 13, "audiences: invalid type", "a list"),
             ("[cadence]\nwindow = 9", 2, 10, "cadence.window: neither hours", "09:00-18:00"),
             ("[cadence", 1, 9, "unclosed table", "]"),

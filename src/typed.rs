@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::book::tag::Series;
-use crate::book::view::{Condition, TagMatch, TextAt};
 use crate::cadence::plan::Limits;
 use crate::typedways::{DkimConfig, MxConfig, RelayConfig};
 
@@ -93,10 +93,14 @@ pub struct Raw {
     pub series: RawSeries,
     #[serde(default)]
     pub tags: RawTags,
+    /// Files with further views, relative to this one.
+    pub include: Option<OneOrMany>,
+    /// Read by `conditions`, which tells where a mistake stands.
     #[serde(default)]
-    pub views: Vec<RawView>,
+    pub views: IgnoredAny,
+    pub exclude: Option<RawExclude>,
     #[serde(default)]
-    pub exclude: RawExclude,
+    pub care: RawCare,
     #[serde(default)]
     pub closed: Vec<RawClosed>,
     #[serde(default)]
@@ -243,53 +247,6 @@ pub struct RawTags {
     pub groups: BTreeMap<String, Vec<String>>,
 }
 
-/// One of `[[views]]`: a name and exactly one condition.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawView {
-    pub name: String,
-    pub any: Option<Vec<RawCondition>>,
-    pub all: Option<Vec<RawCondition>>,
-    pub not: Option<Box<RawCondition>>,
-    pub tag: Option<OneOrMany>,
-    pub tag_group: Option<OneOrMany>,
-    pub address: Option<RawText>,
-    pub domain: Option<RawText>,
-    pub view: Option<String>,
-}
-
-impl RawView {
-    /// Its conditions; there must be one.
-    #[must_use]
-    pub fn conditions(self) -> Vec<RawCondition> {
-        let all = [
-            self.any.map(RawCondition::Any),
-            self.all.map(RawCondition::All),
-            self.not.map(RawCondition::Not),
-            self.tag.map(RawCondition::Tag),
-            self.tag_group.map(RawCondition::TagGroup),
-            self.address.map(RawCondition::Address),
-            self.domain.map(RawCondition::Domain),
-            self.view.map(RawCondition::View),
-        ];
-        all.into_iter().flatten().collect()
-    }
-}
-
-/// A condition of a view.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum RawCondition {
-    Any(Vec<RawCondition>),
-    All(Vec<RawCondition>),
-    Not(Box<RawCondition>),
-    Tag(OneOrMany),
-    TagGroup(OneOrMany),
-    Address(RawText),
-    Domain(RawText),
-    View(String),
-}
-
 /// One text, or a list of them.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -298,14 +255,30 @@ pub enum OneOrMany {
     Many(Vec<String>),
 }
 
-/// Where in a text a value must stand.
+/// An included file.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum RawText {
-    StartsWith(OneOrMany),
-    EndsWith(OneOrMany),
-    Contains(OneOrMany),
-    Equals(OneOrMany),
+#[serde(deny_unknown_fields)]
+pub struct RawInclude {
+    /// Read by `conditions`.
+    #[serde(default)]
+    pub views: IgnoredAny,
+    pub exclude: Option<RawExclude>,
+}
+
+/// `[care]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCare {
+    /// The stages a contact may be in; none: any.
+    pub stages: Vec<String>,
+    /// Days after which an intention contact that nobody of ours touched is overdue.
+    pub overdue_days: u16,
+}
+
+impl Default for RawCare {
+    fn default() -> Self {
+        Self { stages: Vec::new(), overdue_days: 7 }
+    }
 }
 
 /// `[exclude]`.
@@ -343,53 +316,5 @@ impl OneOrMany {
             Self::One(one) => vec![one],
             Self::Many(many) => many,
         }
-    }
-}
-
-impl From<RawCondition> for Condition {
-    fn from(raw: RawCondition) -> Self {
-        let all = |list: Vec<RawCondition>| list.into_iter().map(Self::from).collect();
-        let any_of = |mut list: Vec<Condition>| match list.len() {
-            1 => list.swap_remove(0),
-            _ => Condition::Any(list),
-        };
-        match raw {
-            RawCondition::Any(list) => Condition::Any(all(list)),
-            RawCondition::All(list) => Condition::All(all(list)),
-            RawCondition::Not(inner) => Condition::Not(Box::new(Self::from(*inner))),
-            RawCondition::Tag(tags) => any_of(tags.list().into_iter().map(tag).collect()),
-            RawCondition::TagGroup(groups) => any_of(
-                groups
-                    .list()
-                    .into_iter()
-                    .map(|group| Condition::Tag(TagMatch::Group(group)))
-                    .collect(),
-            ),
-            RawCondition::Address(raw) => {
-                let (at, values) = text(raw);
-                Condition::Address { at, values }
-            }
-            RawCondition::Domain(raw) => {
-                let (at, values) = text(raw);
-                Condition::Domain { at, values }
-            }
-            RawCondition::View(name) => Condition::View(name),
-        }
-    }
-}
-
-fn tag(name: String) -> Condition {
-    Condition::Tag(match name.strip_suffix('*') {
-        Some(prefix) => TagMatch::Prefix(prefix.to_owned()),
-        None => TagMatch::Name(name),
-    })
-}
-
-fn text(raw: RawText) -> (TextAt, Vec<String>) {
-    match raw {
-        RawText::StartsWith(values) => (TextAt::Starts, values.list()),
-        RawText::EndsWith(values) => (TextAt::Ends, values.list()),
-        RawText::Contains(values) => (TextAt::Contains, values.list()),
-        RawText::Equals(values) => (TextAt::Equals, values.list()),
     }
 }

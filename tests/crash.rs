@@ -427,7 +427,7 @@ impl<'a> Drill<'a> {
     fn kept(&self, tag: &str, answered: &[(String, String)]) {
         let mut client = self.client();
         let (view, tag) = (None, Some(tag.to_owned()));
-        let kept = match client.ask(&Request::Contacts { view, tag, list: true }) {
+        let kept = match client.ask(&Request::Contacts { view, tag, condition: None, list: true }) {
             Answer::Lines(lines) => lines,
             // The tag itself came with the first row that was kept.
             other => {

@@ -6,6 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tradewind::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
+use tradewind::book::label::LabelKind;
 use tradewind::book::tag::{SeriesKind, TagId};
 use tradewind::feedback::entry::{
     By, Cause, Entry, ImportCounts, LetterId, RoundRecord, Target, Via, What,
@@ -219,16 +220,26 @@ fn feedback() -> BoxedStrategy<What> {
         letter().prop_map(|letter| What::Expired { letter }),
         (letter(), open_class(), text(), day())
             .prop_map(|(letter, class, reason, day)| What::Opened { letter, class, reason, day }),
-        (letter(), any::<u16>(), open_class()).prop_map(|(letter, link, class)| What::Clicked {
-            letter,
-            link,
-            class
-        }),
+        (letter(), any::<u16>(), open_class(), day())
+            .prop_map(|(letter, link, class, day)| What::Clicked { letter, link, class, day }),
         (contact(), option::of(letter()), via)
             .prop_map(|(contact, letter, via)| What::Unsubscribed { contact, letter, via }),
         by().prop_map(|by| What::Paused { by }),
         by().prop_map(|by| What::Resumed { by }),
-        (contact(), by(), text()).prop_map(|(contact, by, text)| What::Noted { contact, by, text }),
+        (contact(), day(), by(), text()).prop_map(|(contact, day, by, text)| What::Noted {
+            contact,
+            day,
+            by,
+            text
+        }),
+        (contact(), select(&[LabelKind::Owner, LabelKind::Stage][..]), text(), day(), by())
+            .prop_map(|(contact, kind, value, day, by)| What::Labelled {
+                contact,
+                kind,
+                value,
+                day,
+                by
+            }),
         (tag(), by(), text()).prop_map(|(tag, by, reason)| What::BatchHeld { tag, by, reason }),
         (tag(), by()).prop_map(|(tag, by)| What::BatchReleased { tag, by }),
         (tag(), day(), by()).prop_map(|(tag, due, by)| What::RoundApproved { tag, due, by }),
@@ -237,7 +248,7 @@ fn feedback() -> BoxedStrategy<What> {
 }
 
 fn entry() -> impl Strategy<Value = Entry> {
-    let what = prop_oneof![10 => book(), 10 => delivery(), 7 => feedback()];
+    let what = prop_oneof![10 => book(), 10 => delivery(), 12 => feedback()];
     (moment(), what).prop_map(|(at, what)| Entry { at, what })
 }
 
@@ -411,8 +422,8 @@ fn golden() -> Vec<(What, &'static str)> {
             "171680c4c7feb764ac0203839c010205676d61696c839c01",
         ),
         (
-            What::Clicked { letter, link: 2, class: OpenClass::Human },
-            "0f1780c4c7feb764ac0203839c010201",
+            What::Clicked { letter, link: 2, class: OpenClass::Human, day },
+            "121780c4c7feb764ac0203839c010201839c01",
         ),
         (
             What::Unsubscribed { contact, letter: Some(letter), via: Via::OneClick },
@@ -421,8 +432,8 @@ fn golden() -> Vec<(What, &'static str)> {
         (What::Paused { by: By::Import(5) }, "091980c4c7feb7640305"),
         (What::Resumed { by: By::Person(text("op")) }, "0b1a80c4c7feb76401026f70"),
         (
-            What::Noted { contact, by: By::Person(text("op")), text: text("n") },
-            "0f1b80c4c7feb764ac0201026f70016e",
+            What::Noted { contact, day, by: By::Person(text("op")), text: text("n") },
+            "121b80c4c7feb764ac02839c0101026f70016e",
         ),
         (
             What::BatchHeld { tag, by: By::Person(text("op")), reason: text("p") },
@@ -440,6 +451,16 @@ fn golden() -> Vec<(What, &'static str)> {
                 silent_gap_days_min: 21,
             },
             "0a1f80c4c7feb764140715",
+        ),
+        (
+            What::Labelled {
+                contact,
+                kind: LabelKind::Owner,
+                value: text("wang"),
+                day,
+                by: By::Person(text("op")),
+            },
+            "162080c4c7feb764ac02010477616e67839c0101026f70",
         ),
     ]
 }
@@ -478,13 +499,18 @@ fn codes_are_told_apart() {
         assert_eq!(bytes, [7, 18, 0, 0, 0, 0, n, 0], "{class:?}");
     }
     for (n, class) in (1..).zip(OPEN_CLASSES) {
-        let bytes = code(What::Clicked { letter, link: 0, class });
-        assert_eq!(bytes, [7, 23, 0, 0, 0, 0, 0, n], "{class:?}");
+        let bytes = code(What::Clicked { letter, link: 0, class, day: Day(0) });
+        assert_eq!(bytes, [8, 23, 0, 0, 0, 0, 0, n, 0], "{class:?}");
     }
     for (n, cause) in (1..).zip(CAUSES) {
         let target = Target::Contact(ContactId(0));
         let bytes = code(What::Suppressed { target, cause, note: String::new() });
         assert_eq!(bytes, [6, 9, 0, 1, 0, n, 0], "{cause:?}");
+    }
+    for (n, kind) in (1..).zip([LabelKind::Owner, LabelKind::Stage]) {
+        let (contact, by) = (ContactId(0), By::Import(0));
+        let bytes = code(What::Labelled { contact, kind, value: String::new(), day: Day(0), by });
+        assert_eq!(bytes, [8, 32, 0, 0, n, 0, 0, 3, 0], "{kind:?}");
     }
     for (n, via) in (1..).zip([Via::OneClick, Via::Page, Via::Mail]) {
         let bytes = code(What::Unsubscribed { contact: ContactId(0), letter: None, via });

@@ -37,8 +37,9 @@ fn kinds() -> Vec<(What, &'static str)> {
                 text: "价".to_owned(),
                 files: vec![("f".to_owned(), "t/x".to_owned(), 7)],
                 mail: 2,
+                day: Day(19971),
             },
-            "242a809c84fdb76412011203839c0103614062017302656e03e4bbb701016603742f780702",
+            "272a809c84fdb76412011203839c0103614062017302656e03e4bbb701016603742f780702839c01",
         ),
         (
             What::AutoReplied {

@@ -61,7 +61,7 @@ impl Fake {
 fn reply(request: &Request) -> Answer {
     match request {
         Request::Status {} => Answer::One(json!({"state": "running"})),
-        Request::Tags {} => {
+        Request::Tags { .. } => {
             Answer::Lines((0..20_000).map(|n| json!({"tag": "营销", "n": n})).collect())
         }
         Request::Audit {} => Answer::Bad(json!({"letters": 1, "violations": ["twice"]})),
@@ -73,7 +73,12 @@ fn reply(request: &Request) -> Answer {
 fn every_answer_crosses_the_socket_whole() {
     let fake = Fake::start();
     let mut client = Client::connect(&fake.path()).unwrap().unwrap();
-    for request in [Request::Status {}, Request::Tags {}, Request::Audit {}, Request::Imports {}] {
+    for request in [
+        Request::Status {},
+        Request::Tags { unused: false, similar: false },
+        Request::Audit {},
+        Request::Imports {},
+    ] {
         assert_eq!(client.ask(&request), reply(&request));
     }
     drop(client);

@@ -12,7 +12,7 @@ const DAY_MS: i64 = 86_400_000;
 const FIRST: u16 = 20_000;
 
 fn open(dir: &Path) -> Store {
-    Store::open(dir, Vec::new(), &mut |_| ()).unwrap().0
+    Store::open(dir, Vec::new(), &mut |_| ()).expect("it opens").0
 }
 
 fn at(day: u16) -> Moment {
@@ -23,7 +23,9 @@ fn declare(store: &mut Store, tags: u16) {
     for tag in 0..tags {
         let batch = Some(("英语-a".to_owned(), SeriesKind::Marketing, "营销".to_owned(), 1));
         let (name, group) = (format!("t{tag}"), "marketing".to_owned());
-        store.record(at(FIRST), What::TagDeclared { tag: TagId(tag), name, group, batch }).unwrap();
+        store
+            .record(at(FIRST), What::TagDeclared { tag: TagId(tag), name, group, batch })
+            .expect("the store works");
     }
 }
 
@@ -39,7 +41,7 @@ fn imported(n: u32, day: u16) -> What {
         rank: n % 3 + 1,
         day: Day(day),
         import: 1,
-        tags: vec![TagId(u16::try_from(n % 2).unwrap())],
+        tags: vec![TagId(u16::try_from(n % 2).expect("small"))],
         card: card(n, "as imported"),
     }
 }
@@ -52,17 +54,17 @@ fn card(n: u32, title: &str) -> Card {
 
 fn update(store: &mut Store, n: u32, title: &str) {
     let what = What::Updated { contact: ContactId(n), import: 2, card: card(n, title) };
-    store.record(at(FIRST + 1), what).unwrap();
+    store.record(at(FIRST + 1), what).expect("the store works");
 }
 
 /// What is told of one contact.
 fn told(store: &Store, n: u32) -> (String, String, String, Vec<&'static str>) {
-    let contact = store.contact(ContactId(n)).unwrap().expect("it was imported");
-    let timeline = store.timeline(ContactId(n)).unwrap();
+    let contact = store.contact(ContactId(n)).expect("the store works").expect("it was imported");
+    let timeline = store.timeline(ContactId(n)).expect("the store works");
     (
         contact.address.as_str().to_owned(),
         contact.card.title,
-        store.company_key(contact.company).unwrap(),
+        store.company_key(contact.company).expect("the store works"),
         timeline.iter().map(|entry| entry.what.kind()).collect(),
     )
 }

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use tradewind::book::condition::{Condition, TextAt};
 use tradewind::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
+use tradewind::book::label::LabelKind;
+use tradewind::book::leaf::Leaf;
 use tradewind::book::set::ContactSet;
 use tradewind::book::tag::{SeriesKind, TagId};
-use tradewind::book::view::{AddressLeaf, Condition, TextAt, View, Views};
+use tradewind::book::view::{View, Views};
 use tradewind::feedback::entry::{
     By, Cause, Entry, ImportCounts, LetterId, RoundRecord, Target, Via, What,
 };
@@ -286,6 +289,7 @@ impl Author {
                 letter,
                 link: 1,
                 class: OpenClass::Human,
+                day: today,
             })),
             Step::Leave { letter, named } => one(self.letter(*letter).map(|letter| {
                 let (contact, letter) = (letter.contact, named.then_some(letter));
@@ -316,11 +320,18 @@ impl Author {
                 let import = self.imports;
                 one((import > 0).then_some(What::ImportEnded { import, counts }))
             }
-            Step::Note { who } => one(self.who(*who).map(|contact| What::Noted {
-                contact,
-                by,
-                text: "called".to_owned(),
-            })),
+            Step::Note { who } => self.who(*who).map_or_else(Vec::new, |contact| {
+                let kind = if who % 2 == 0 { LabelKind::Owner } else { LabelKind::Stage };
+                let value =
+                    ["", "wang", "li"].map(str::to_owned).into_iter().nth((who % 3) as usize);
+                let (value, day) = (value.unwrap_or_default(), today);
+                let text = "called".to_owned();
+                vec![
+                    What::Noted { contact, day, by: by.clone(), text },
+                    What::Labelled { contact, kind, value, day, by },
+                    reply(contact, day),
+                ]
+            }),
             _ => Vec::new(),
         }
     }
@@ -355,7 +366,7 @@ fn rounds(day: Day) -> Vec<RoundRecord> {
 }
 
 /// Address patterns as a configuration with one, or with both.
-fn leaves(both: bool) -> Vec<AddressLeaf> {
+fn leaves(both: bool) -> Vec<Leaf> {
     let view = |name: &str, at, values: &[&str]| View {
         name: name.to_owned(),
         condition: Condition::Address {
@@ -400,7 +411,9 @@ fn check(store: &Store, author: &Author, both: bool) -> Result<(), TestCaseError
             .map(ContactId)
             .zip(&author.people)
             .filter(|(_, (first, _))| match &first.what {
-                What::Imported { address, .. } => leaf.matches(&stored_key(address)),
+                What::Imported { address, .. } => {
+                    leaf.matches(&stored_key(address), &Card::default())
+                }
                 _ => false,
             })
             .map(|(id, _)| id)
@@ -522,4 +535,19 @@ fn what_shrinks_leaves_nothing_behind() {
     assert_eq!(opening.rebuilt, None);
     assert_eq!(opening.replayed, 0);
     check(&store, &author, false).expect("the same");
+}
+
+/// A reply of a few words.
+fn reply(contact: ContactId, day: Day) -> What {
+    What::Replied {
+        contact,
+        letter: None,
+        from: String::new(),
+        subject: String::new(),
+        language: String::new(),
+        text: "price?".to_owned(),
+        files: Vec::new(),
+        mail: 1,
+        day,
+    }
 }

@@ -76,6 +76,50 @@ impl Moment {
     }
 }
 
+/// What is counted of a contact, by days on which it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Act {
+    /// A letter was accepted, or may have been.
+    Letter,
+    /// A letter was opened, as a human or by a human's proxy.
+    Open,
+    /// A link was followed by a human.
+    Click,
+    /// An answer came that a person wrote.
+    Reply,
+    /// A person of ours tagged, noted, assigned or staged the contact.
+    Touch,
+}
+
+impl Act {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Letter, Self::Open, Self::Click, Self::Reply, Self::Touch];
+
+    /// As conditions count it: `letters`, `opens`, …
+    #[must_use]
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Letter => "letters",
+            Self::Open => "opens",
+            Self::Click => "clicks",
+            Self::Reply => "replies",
+            Self::Touch => "touches",
+        }
+    }
+
+    /// As conditions name its last time: `last_sent`, `last_opened`, …
+    #[must_use]
+    pub fn past(self) -> &'static str {
+        match self {
+            Self::Letter => "sent",
+            Self::Open => "opened",
+            Self::Click => "clicked",
+            Self::Reply => "replied",
+            Self::Touch => "touched",
+        }
+    }
+}
+
 /// What the saved search calls the address: 精准 (a person) or 普通 (ordinary). Ranked and capped
 /// apart (seed FAQ "域名提取上限").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -19,6 +19,17 @@ pub enum SeriesKind {
     Reading,
 }
 
+impl SeriesKind {
+    /// The group that its batch tags belong to.
+    #[must_use]
+    pub fn group(self) -> &'static str {
+        match self {
+            Self::Marketing => "marketing",
+            Self::Reading => "reading",
+        }
+    }
+}
+
 /// `{language}-{audience}`: whom a template is for. The language is what stands before the first
 /// `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,85 +1,39 @@
 //! Views: named conditions over contacts, always live, that batches exclude by.
 //!
-//! First cut of the language (DESIGN §5): tags, addresses, domains, and other views, under `any`,
-//! `all` and `not`. Text is literal and compared in lower case. What looks at the text of an address
-//! is a *leaf*: whoever holds the addresses judges each contact once and keeps a set per leaf, so
-//! that evaluating a view is set algebra whose cost follows the contacts asked about, not the book.
+//! Evaluating a view is set algebra over what is kept up to date elsewhere: sets of tags, labels and
+//! leaves, counts and days per contact. Its cost follows the contacts asked about, not the book.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::book::condition::{Condition, Op, TagMatch, When};
+use crate::book::contact::{Act, CompanyNo, ContactId, Day};
+use crate::book::label::{Label, LabelKind};
+use crate::book::leaf::Leaf;
 use crate::book::set::ContactSet;
 use crate::book::tag::{Tag, TagId};
+
+/// Days before today for which it is known who did what on which day: the most that
+/// `within_days` of a count may reach back.
+pub const COUNT_DAYS_MAX: u16 = 92;
+/// The highest number a count can be compared with; more days than that are not told apart.
+pub const COUNT_MAX: u8 = 250;
 
 /// All views of a configuration, checked and ready to be evaluated.
 #[derive(Clone, Debug, Default)]
 pub struct Views {
-    names: Vec<String>,
+    views: Vec<View>,
     nodes: HashMap<String, Arc<Node>>,
-    leaves: Vec<AddressLeaf>,
+    leaves: Vec<Leaf>,
 }
 
 /// One view as configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct View {
     /// Its name, as reasons and other views spell it.
     pub name: String,
     /// Who is in it.
     pub condition: Condition,
-}
-
-/// Who is in a view.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// At least one holds; an empty list holds for nobody.
-    Any(Vec<Self>),
-    /// Each holds; an empty list holds for everybody.
-    All(Vec<Self>),
-    /// It does not hold.
-    Not(Box<Self>),
-    /// Has such a tag.
-    Tag(TagMatch),
-    /// The whole address reads so.
-    Address {
-        /// Where the value must stand.
-        at: TextAt,
-        /// Any of these.
-        values: Vec<String>,
-    },
-    /// The part after the `@` reads so.
-    Domain {
-        /// Where the value must stand.
-        at: TextAt,
-        /// Any of these.
-        values: Vec<String>,
-    },
-    /// Is in another view.
-    View(String),
-}
-
-/// Which tags are meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TagMatch {
-    /// The tag of this name.
-    Name(String),
-    /// Tags whose name, or whose `{series}{NN}` for a batch tag, begins so: `阅读` is the `阅读*` of
-    /// the seed, which means `英语-工程设备经销商-阅读01` too.
-    Prefix(String),
-    /// All tags of this group.
-    Group(String),
-}
-
-/// Where in a text a value must stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TextAt {
-    /// At its beginning.
-    Starts,
-    /// At its end.
-    Ends,
-    /// Anywhere.
-    Contains,
-    /// It is the whole text.
-    Equals,
 }
 
 /// Why views cannot be used.
@@ -113,62 +67,34 @@ pub enum ViewError {
         declared: String,
     },
     /// Nobody keeps the set of this leaf: guessing "nobody" would mail the excluded.
-    #[error("no set is kept for the condition `{0}`; index the addresses of all leaves first")]
+    #[error("no set is kept for the condition `{0}`; index the contacts of all leaves first")]
     Unindexed(String),
 }
 
 /// What an evaluation looks things up in.
 pub struct Facts<'a> {
+    /// The day that `within_days` and `before_days` count from.
+    pub today: Day,
     /// The store's tags.
     pub tags: &'a [Tag],
     /// Who holds a tag; `None` for nobody.
     pub tag_set: &'a dyn Fn(TagId) -> Option<&'a ContactSet>,
-    /// Who matches a leaf, by [`AddressLeaf::key`].
+    /// Who matches a leaf, by [`Leaf::key`].
     pub leaf_set: &'a dyn Fn(&str) -> Option<&'a ContactSet>,
-}
-
-/// A condition on the text of an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressLeaf {
-    key: String,
-    domain_only: bool,
-    at: TextAt,
-    values: Vec<String>,
-}
-
-impl AddressLeaf {
-    fn new(domain_only: bool, at: TextAt, values: &[String]) -> Self {
-        let mut values: Vec<String> = values.iter().map(|value| value.to_lowercase()).collect();
-        values.sort_unstable();
-        values.dedup();
-        let part = if domain_only { "domain" } else { "address" };
-        let place = match at {
-            TextAt::Starts => "starts_with",
-            TextAt::Ends => "ends_with",
-            TextAt::Contains => "contains",
-            TextAt::Equals => "equals",
-        };
-        Self { key: format!("{part} {place} {values:?}"), domain_only, at, values }
-    }
-
-    /// The leaf's name: the same for the same condition, whatever the order and case of its values.
-    #[must_use]
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-
-    /// Whether it holds for an address, given as [`crate::book::address::Address::key`].
-    #[must_use]
-    pub fn matches(&self, address_key: &str) -> bool {
-        let domain = || address_key.rsplit_once('@').map_or("", |(_, domain)| domain);
-        let text = if self.domain_only { domain() } else { address_key };
-        self.values.iter().any(|value| match self.at {
-            TextAt::Starts => text.starts_with(value),
-            TextAt::Ends => text.ends_with(value),
-            TextAt::Contains => text.contains(value),
-            TextAt::Equals => text == value,
-        })
-    }
+    /// Owners and stages.
+    pub labels: &'a [Label],
+    /// The last day of an act, and on how many days it happened.
+    pub acts: &'a dyn Fn(Act, ContactId) -> (Option<Day>, u8),
+    /// Who did it on a day, for the last [`COUNT_DAYS_MAX`] days; `None` for nobody.
+    pub acted: &'a dyn Fn(Act, Day) -> Option<&'a ContactSet>,
+    /// The day a contact was first seen.
+    pub created: &'a dyn Fn(ContactId) -> Option<Day>,
+    /// A contact's company.
+    pub company: &'a dyn Fn(ContactId) -> Option<CompanyNo>,
+    /// The company with a key.
+    pub company_named: &'a dyn Fn(&str) -> Option<CompanyNo>,
+    /// Everybody of a company.
+    pub colleagues: &'a dyn Fn(CompanyNo) -> Vec<ContactId>,
 }
 
 /// A condition with its text in lower case and its views looked up.
@@ -178,7 +104,13 @@ enum Node {
     All(Vec<Self>),
     Not(Box<Self>),
     Tag(TagMatch),
-    Leaf(AddressLeaf),
+    Leaf(Leaf),
+    Company(Vec<String>),
+    Count { act: Act, op: Op, number: u8, within_days: Option<u16> },
+    Last(Act, When),
+    Created(When),
+    Label(LabelKind, Vec<String>),
+    CompanyHas(Box<Self>),
     View(Arc<Self>),
 }
 
@@ -194,22 +126,39 @@ impl Views {
                 return Err(ViewError::Twice(view.name.clone()));
             }
         }
-        let names = views.iter().map(|view| view.name.clone()).collect();
-        let mut checker =
-            Checker { declared, path: Vec::new(), done: Self { names, ..Self::default() } };
+        let done = Self { views: views.to_vec(), ..Self::default() };
+        let mut checker = Checker { declared, path: Vec::new(), done };
         for view in views {
             checker.view(&view.name)?;
         }
         Ok(checker.done)
     }
 
-    /// The views' names in configured order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
+    /// These views and more.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with(&self, more: impl IntoIterator<Item = View>) -> Result<Self, ViewError> {
+        let all: Vec<View> = self.views.iter().cloned().chain(more).collect();
+        Self::new(&all)
     }
 
-    /// Every condition on addresses that some view has, each once.
-    pub fn leaves(&self) -> impl Iterator<Item = &AddressLeaf> {
+    /// The views' names in configured order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.views.iter().map(|view| view.name.as_str())
+    }
+
+    /// What a view was configured as.
+    ///
+    /// # Errors
+    /// [`ViewError::NoSuchView`].
+    pub fn condition(&self, name: &str) -> Result<&Condition, ViewError> {
+        let found = self.views.iter().find(|view| view.name == name);
+        found.map(|view| &view.condition).ok_or_else(|| self.no_such(name))
+    }
+
+    /// Every leaf that some view has, each once.
+    pub fn leaves(&self) -> impl Iterator<Item = &Leaf> {
         self.leaves.iter()
     }
 
@@ -223,29 +172,24 @@ impl Views {
         within: &ContactSet,
         facts: &Facts<'_>,
     ) -> Result<ContactSet, ViewError> {
-        self.node(name)?.within(within, facts)
+        self.nodes.get(name).ok_or_else(|| self.no_such(name))?.within(within, facts)
     }
 
-    /// Whether one contact is in the view, by its address ([`crate::book::address::Address::key`])
-    /// and its tags: what [`Self::eval`] must agree with.
-    ///
-    /// # Errors
-    /// [`ViewError::NoSuchView`].
-    pub fn holds(&self, name: &str, address_key: &str, tags: &[&Tag]) -> Result<bool, ViewError> {
-        Ok(self.node(name)?.holds(address_key, tags))
+    fn no_such(&self, name: &str) -> ViewError {
+        ViewError::NoSuchView { named: name.to_owned(), declared: self.declared() }
     }
 
-    fn node(&self, name: &str) -> Result<&Node, ViewError> {
-        self.nodes.get(name).map(AsRef::as_ref).ok_or_else(|| ViewError::NoSuchView {
-            named: name.to_owned(),
-            declared: self.names.join(", "),
-        })
+    fn declared(&self) -> String {
+        self.names().collect::<Vec<_>>().join(", ")
     }
 }
 
 impl Node {
     fn within(&self, within: &ContactSet, facts: &Facts<'_>) -> Result<ContactSet, ViewError> {
-        match self {
+        let pick = |wanted: &dyn Fn(ContactId) -> bool| {
+            within.iter().filter(|id| wanted(*id)).collect::<ContactSet>()
+        };
+        Ok(match self {
             Self::Any(parts) => {
                 let (mut found, mut rest) = (ContactSet::new(), within.clone());
                 for part in parts {
@@ -253,69 +197,108 @@ impl Node {
                     rest.subtract(&more);
                     found.add(&more);
                 }
-                Ok(found)
+                found
             }
             Self::All(parts) => {
-                parts.iter().try_fold(within.clone(), |rest, part| part.within(&rest, facts))
+                return parts
+                    .iter()
+                    .try_fold(within.clone(), |rest, part| part.within(&rest, facts));
             }
-            Self::Not(part) => Ok(within.minus(&part.within(within, facts)?)),
+            Self::Not(part) => within.minus(&part.within(within, facts)?),
             Self::Tag(wanted) => {
-                let mut found = ContactSet::new();
-                for tag in facts.tags.iter().filter(|tag| wanted.means(tag)) {
-                    if let Some(holders) = (facts.tag_set)(tag.id) {
-                        found.add(&holders.and(within));
-                    }
-                }
-                Ok(found)
+                let tags = facts.tags.iter().filter(|tag| wanted.means(tag));
+                united(tags.filter_map(|tag| (facts.tag_set)(tag.id)), within)
+            }
+            Self::Label(kind, values) => {
+                let labels = facts.labels.iter().filter(|label| {
+                    label.kind == *kind
+                        && (values.is_empty() || values.iter().any(|one| label.is(*kind, one)))
+                });
+                united(labels.map(|label| &label.members), within)
             }
             Self::Leaf(leaf) => (facts.leaf_set)(leaf.key())
-                .map(|matching| matching.and(within))
-                .ok_or_else(|| ViewError::Unindexed(leaf.key().to_owned())),
-            Self::View(other) => other.within(within, facts),
-        }
-    }
-
-    fn holds(&self, address_key: &str, tags: &[&Tag]) -> bool {
-        match self {
-            Self::Any(parts) => parts.iter().any(|part| part.holds(address_key, tags)),
-            Self::All(parts) => parts.iter().all(|part| part.holds(address_key, tags)),
-            Self::Not(part) => !part.holds(address_key, tags),
-            Self::Tag(wanted) => tags.iter().any(|tag| wanted.means(tag)),
-            Self::Leaf(leaf) => leaf.matches(address_key),
-            Self::View(other) => other.holds(address_key, tags),
-        }
+                .ok_or_else(|| ViewError::Unindexed(leaf.key().to_owned()))?
+                .and(within),
+            Self::Company(keys) => {
+                let companies = keys.iter().filter_map(|key| (facts.company_named)(key));
+                let mut people: Vec<ContactId> =
+                    companies.flat_map(|company| (facts.colleagues)(company)).collect();
+                people.sort_unstable();
+                people.into_iter().collect::<ContactSet>().and(within)
+            }
+            Self::Count { act, op, number, within_days: Some(days) } => {
+                counted_within(*days, (*act, *op, *number), within, facts)
+            }
+            Self::Count { act, op, number, within_days: None } => {
+                pick(&|id| op.holds((facts.acts)(*act, id).1.cmp(number)))
+            }
+            Self::Last(act, when) => pick(&|id| when.holds((facts.acts)(*act, id).0, facts.today)),
+            Self::Created(when) => pick(&|id| when.holds((facts.created)(id), facts.today)),
+            Self::CompanyHas(part) => return colleagues_of(part, within, facts),
+            Self::View(other) => return other.within(within, facts),
+        })
     }
 }
 
-impl TagMatch {
-    fn folded(&self) -> Self {
-        match self {
-            Self::Name(name) => Self::Name(name.to_lowercase()),
-            Self::Prefix(prefix) => Self::Prefix(prefix.to_lowercase()),
-            Self::Group(group) => Self::Group(group.to_lowercase()),
-        }
+fn united<'a>(sets: impl Iterator<Item = &'a ContactSet>, within: &ContactSet) -> ContactSet {
+    let mut found = ContactSet::new();
+    for set in sets {
+        found.add(&set.and(within));
     }
+    found
+}
 
-    /// Whether the tag is meant; `self` is in lower case.
-    fn means(&self, tag: &Tag) -> bool {
-        match self {
-            Self::Name(name) => tag.name.to_lowercase() == *name,
-            Self::Group(group) => tag.group.to_lowercase() == *group,
-            Self::Prefix(prefix) => {
-                tag.name.to_lowercase().starts_with(prefix)
-                    || tag.batch.as_ref().is_some_and(|batch| {
-                        format!("{}{:02}", batch.series.to_lowercase(), batch.no)
-                            .starts_with(prefix)
-                    })
+/// Who did `act` on so many of the last days, by layers: the n-th layer holds who did it on more
+/// than n days.
+fn counted_within(
+    days: u16,
+    (act, op, number): (Act, Op, u8),
+    within: &ContactSet,
+    facts: &Facts<'_>,
+) -> ContactSet {
+    let number = usize::from(number);
+    let mut layers = vec![ContactSet::new(); number + 1];
+    for back in 0..=i32::from(days) {
+        let Some(set) = (facts.acted)(act, facts.today.plus(-back)) else { continue };
+        let mut rest = set.and(within);
+        for layer in &mut layers {
+            if rest.is_empty() {
+                break;
             }
+            let again = layer.and(&rest);
+            layer.add(&rest);
+            rest = again;
         }
     }
+    let at_least = |count: usize| match count.checked_sub(1) {
+        None => within.clone(),
+        Some(below) => layers.get(below).cloned().unwrap_or_default(),
+    };
+    match op {
+        Op::Ge => at_least(number),
+        Op::Gt => at_least(number + 1),
+        Op::Lt => within.minus(&at_least(number)),
+        Op::Le => within.minus(&at_least(number + 1)),
+        Op::Eq => at_least(number).minus(&at_least(number + 1)),
+        Op::Ne => within.minus(&at_least(number).minus(&at_least(number + 1))),
+    }
+}
 
-    fn text(&self) -> &str {
-        match self {
-            Self::Name(text) | Self::Prefix(text) | Self::Group(text) => text,
-        }
-    }
+/// Who of `within` has a colleague, or is one, that matches.
+fn colleagues_of(
+    part: &Node,
+    within: &ContactSet,
+    facts: &Facts<'_>,
+) -> Result<ContactSet, ViewError> {
+    let companies: HashSet<CompanyNo> =
+        within.iter().filter_map(|id| (facts.company)(id)).collect();
+    let mut people: Vec<ContactId> =
+        companies.iter().flat_map(|company| (facts.colleagues)(*company)).collect();
+    people.sort_unstable();
+    let found = part.within(&people.into_iter().collect(), facts)?;
+    let companies: HashSet<CompanyNo> = found.iter().filter_map(|id| (facts.company)(id)).collect();
+    let meant = |id: &ContactId| (facts.company)(*id).is_some_and(|no| companies.contains(&no));
+    Ok(within.iter().filter(meant).collect())
 }
 
 /// Turns conditions into nodes, a view before those that name it.
@@ -338,7 +321,7 @@ impl Checker<'_> {
             return Err(ViewError::Unknown {
                 view: self.here(),
                 named: name.to_owned(),
-                declared: self.done.names.join(", "),
+                declared: self.done.declared(),
             });
         };
         self.path.push(name.to_owned());
@@ -353,12 +336,26 @@ impl Checker<'_> {
             Condition::Any(parts) => Node::Any(self.conditions(parts)?),
             Condition::All(parts) => Node::All(self.conditions(parts)?),
             Condition::Not(part) => Node::Not(Box::new(self.condition(part)?)),
+            Condition::CompanyHas(part) => Node::CompanyHas(Box::new(self.condition(part)?)),
             Condition::Tag(wanted) if wanted.text().is_empty() => {
                 return Err(ViewError::Empty(self.here()));
             }
             Condition::Tag(wanted) => Node::Tag(wanted.folded()),
-            Condition::Address { at, values } => self.leaf(AddressLeaf::new(false, *at, values))?,
-            Condition::Domain { at, values } => self.leaf(AddressLeaf::new(true, *at, values))?,
+            Condition::Address { at, values } => self.leaf(Leaf::address(*at, values))?,
+            Condition::Domain { at, values } => self.leaf(Leaf::domain(*at, values))?,
+            Condition::Attr { name, test } => self.leaf(Leaf::column(name, test))?,
+            Condition::Company(keys) => {
+                Node::Company(keys.iter().map(|key| key.to_lowercase()).collect())
+            }
+            Condition::Count { act, op, number, within_days } => Node::Count {
+                act: *act,
+                op: *op,
+                number: *number.min(&COUNT_MAX),
+                within_days: within_days.map(|days| days.min(COUNT_DAYS_MAX)),
+            },
+            Condition::Last { act, when } => Node::Last(*act, *when),
+            Condition::Created(when) => Node::Created(*when),
+            Condition::Label { kind, values } => Node::Label(*kind, values.clone()),
             Condition::View(other) => Node::View(self.view(other)?),
         })
     }
@@ -367,8 +364,8 @@ impl Checker<'_> {
         parts.iter().map(|part| self.condition(part)).collect()
     }
 
-    fn leaf(&mut self, leaf: AddressLeaf) -> Result<Node, ViewError> {
-        if leaf.values.iter().any(String::is_empty) {
+    fn leaf(&mut self, leaf: Leaf) -> Result<Node, ViewError> {
+        if leaf.is_empty() {
             return Err(ViewError::Empty(self.here()));
         }
         if !self.done.leaves.contains(&leaf) {

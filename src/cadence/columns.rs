@@ -157,6 +157,20 @@ impl Columns {
         name == "address" || field(&name) == Some(Field::Address)
     }
 
+    /// The field of a contact's card that a header of that name fills, as `card` spells it.
+    #[must_use]
+    pub fn card_field(header: &str) -> Option<&'static str> {
+        match field(&plain(header))? {
+            Field::Name => Some("name"),
+            Field::Company => Some("company"),
+            Field::Country => Some("country"),
+            Field::Language => Some("language"),
+            Field::Title => Some("title"),
+            Field::Source => Some("source"),
+            _ => None,
+        }
+    }
+
     /// Reads one record.
     ///
     /// # Errors

@@ -6,10 +6,14 @@ use chrono::{DateTime, FixedOffset, NaiveDate};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::examples::{
-    FIRST_STEPS, FORECAST, IMPORT, KEYGEN, PLAN, REPORT, RUN, SINK, SUPPRESS,
+    ASSIGN, CONTACTS, FIRST_STEPS, FORECAST, IMPORT, KEYGEN, PLAN, REPORT, RUN, SINK, STAGE,
+    SUPPRESS, TAG, VIEW,
 };
 use crate::cli::keygen::KeygenArgs;
 use crate::cli::mailargs::{MailCommand, NoteArgs};
+use crate::cli::whom::{
+    ContactsArgs, LabelArgs, PoolsArgs, TagArgs, TagsArgs, UntagArgs, ViewArgs,
+};
 
 /// Writes to companies in steady rotation, never too often, never to the wrong one, and remembers
 /// everything that happened.
@@ -93,20 +97,32 @@ pub enum Command {
     #[command(after_long_help = FORECAST)]
     Forecast(ForecastArgs),
     /// Give contacts a tag
-    #[command(after_long_help = "Examples:\n  tradewind tag ann@acme.example 询盘\n  \
-                                 cut -d, -f1 list.csv | tradewind tag - 同行")]
+    #[command(after_long_help = TAG)]
     Tag(TagArgs),
     /// Take a tag back, as a correction that history keeps
     #[command(
-        after_long_help = "Example:\n  tradewind untag ann@acme.example 同行 --reason 'mixed up'"
+        after_long_help = "Examples:\n  tradewind untag ann@acme.example 同行 --reason 'mixed up'\n  \
+                           tradewind untag --view 风险客户 同行 --reason 'list was wrong'"
     )]
     Untag(UntagArgs),
+    /// Give contacts an owner of ours, in the place of the one before
+    #[command(after_long_help = ASSIGN)]
+    Assign(LabelArgs),
+    /// Set how far contacts have come
+    #[command(after_long_help = STAGE)]
+    Stage(LabelArgs),
     /// List all tags with their counts
-    #[command(after_long_help = "Example:\n  tradewind tags")]
-    Tags,
-    /// Count or list the contacts of a view or a tag
-    #[command(after_long_help = "Examples:\n  tradewind contacts --view 不发邮箱\n  \
-                                 tradewind contacts --tag 英语-工程设备经销商-营销05 --list")]
+    #[command(after_long_help = "Examples:\n  tradewind tags\n  tradewind tags --unused\n  \
+                                 tradewind tags --similar")]
+    Tags(TagsArgs),
+    /// List the views with their sizes; count, list or explain one
+    #[command(after_long_help = VIEW)]
+    View(ViewArgs),
+    /// Show the five pools with today's movement
+    #[command(after_long_help = "Examples:\n  tradewind pools\n  tradewind pools --overdue")]
+    Pools(PoolsArgs),
+    /// Count or list the contacts of a view, a tag, or any condition
+    #[command(after_long_help = CONTACTS)]
     Contacts(ContactsArgs),
     /// Never write to an address or a whole domain again; list, export or remove such entries
     #[command(after_long_help = SUPPRESS, subcommand_negates_reqs = true)]
@@ -251,41 +267,6 @@ pub struct ReportArgs {
     /// Last day
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
-}
-
-/// `tag`.
-#[derive(Args, Debug)]
-pub struct TagArgs {
-    /// Whom; `-` reads addresses from standard input, one per line
-    pub address: String,
-    /// Which tag
-    pub tag: String,
-}
-
-/// `untag`.
-#[derive(Args, Debug)]
-pub struct UntagArgs {
-    /// Whom; `-` reads addresses from standard input, one per line
-    pub address: String,
-    /// Which tag
-    pub tag: String,
-    /// Why, for the history
-    #[arg(long)]
-    pub reason: String,
-}
-
-/// `contacts`.
-#[derive(Args, Debug)]
-pub struct ContactsArgs {
-    /// A view of the configuration
-    #[arg(long, required_unless_present = "tag")]
-    pub view: Option<String>,
-    /// A tag
-    #[arg(long, conflicts_with = "view")]
-    pub tag: Option<String>,
-    /// One line per contact
-    #[arg(long)]
-    pub list: bool,
 }
 
 /// `suppress`.
@@ -453,8 +434,14 @@ mod tests {
             "--clock 2024-09-05T09:00:00+08:00 plan --date 2024-09-05 --list",
             "report --from 2024-09-01 --to 2024-09-30",
             "contacts --view 不发邮箱 --list",
+            "contacts --view a --tag b --where view='c'",
             "suppress remove a@b.example @c.example --reason r",
             "suppress - --reason r",
+            "tag --view 风险客户 同行",
+            "assign - wang",
+            "stage a@b.example quoted",
+            "view 不发邮箱 --explain",
+            "pools --overdue",
             "note a@b.example met at the fair",
             "quickstart --keep --json",
         ] {
@@ -478,10 +465,11 @@ mod tests {
             ("import --map email", "HEADER=FIELD"),
             ("report --date 2024-09-05 --from 2024-09-01", "cannot be used"),
             ("contacts", "--view"),
-            ("contacts --view a --tag b", "cannot be used"),
             ("suppress a@b.example", "--reason"),
             ("suppress", "ADDRESS"),
             ("untag a@b.example 同行", "--reason"),
+            ("view --explain", "NAME"),
+            ("tag", "ADDRESS"),
         ] {
             let err = parse(line).map(|_| line).unwrap_err().to_string();
             assert!(err.contains(word), "{line}: {err}");

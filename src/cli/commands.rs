@@ -11,7 +11,7 @@ use clap::Parser;
 use serde_json::Value;
 
 use crate::cli::args::{
-    Command, ContactsArgs, ForecastArgs, Globals, Line, ReportArgs, SuppressArgs, SuppressWhat,
+    Command, ForecastArgs, Globals, Line, ReportArgs, SuppressArgs, SuppressWhat,
 };
 use crate::cli::backend::{self, Backend};
 use crate::cli::import;
@@ -20,6 +20,9 @@ use crate::cli::keygen;
 use crate::cli::quickstart;
 use crate::cli::render::{self, Face};
 use crate::cli::stage;
+use crate::cli::whom::{
+    ContactsArgs, LabelArgs, PoolsArgs, TagArgs, TagsArgs, UntagArgs, ViewArgs, WhomArgs,
+};
 use crate::control::{Answer, Failure, Request};
 
 /// Addresses sent in one request at most.
@@ -91,7 +94,7 @@ impl Style {
             Command::Why(_) => Self::Human(Face::Why),
             Command::Audit => Self::Human(Face::Audit),
             Command::Report(_) => Self::Human(Face::Report),
-            Command::Tags => Self::Human(Face::Tags),
+            Command::Tags(_) => Self::Human(Face::Tags),
             Command::Forecast(_) => Self::Human(Face::Forecast),
             _ => Self::Human(Face::Plain),
         }
@@ -148,15 +151,34 @@ fn run(line: Line) -> Result<Answer, Failure> {
             import::refuse_rash(&args)?;
             import::run(&mut Backend::open(&globals)?, &args)
         }
-        Command::Tag(args) => each(&globals, &[args.address], |addresses| Request::Tag {
-            addresses,
-            tag: args.tag.clone(),
-        }),
-        Command::Untag(args) => each(&globals, &[args.address], |addresses| Request::Untag {
-            addresses,
-            tag: args.tag.clone(),
-            reason: args.reason.clone(),
-        }),
+        Command::Tag(TagArgs { words, whom }) => {
+            let WhomArgs { view, condition } = whom.clone();
+            by_address(&globals, words, &whom, |addresses, tag| {
+                let (view, condition) = (view.clone(), condition.clone());
+                Request::Tag { addresses, view, condition, tag }
+            })
+        }
+        Command::Untag(UntagArgs { words, whom, reason }) => {
+            let WhomArgs { view, condition } = whom.clone();
+            by_address(&globals, words, &whom, |addresses, tag| {
+                let (view, condition, reason) = (view.clone(), condition.clone(), reason.clone());
+                Request::Untag { addresses, view, condition, tag, reason }
+            })
+        }
+        Command::Assign(LabelArgs { words, whom }) => {
+            let WhomArgs { view, condition } = whom.clone();
+            by_address(&globals, words, &whom, |addresses, owner| {
+                let (view, condition) = (view.clone(), condition.clone());
+                Request::Assign { addresses, view, condition, owner }
+            })
+        }
+        Command::Stage(LabelArgs { words, whom }) => {
+            let WhomArgs { view, condition } = whom.clone();
+            by_address(&globals, words, &whom, |addresses, stage| {
+                let (view, condition) = (view.clone(), condition.clone());
+                Request::Stage { addresses, view, condition, stage }
+            })
+        }
         Command::Suppress(args) => suppress(&globals, args),
         Command::Mail(command) => inbound::run(&globals, command),
         Command::Reload => reload(&globals),
@@ -177,9 +199,11 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Why(args) => Request::Why { address: args.address, date: args.date },
         Command::Report(args) => report(&args)?,
         Command::Audit => Request::Audit {},
-        Command::Tags => Request::Tags {},
-        Command::Contacts(ContactsArgs { view, tag, list }) => {
-            Request::Contacts { view, tag, list }
+        Command::Tags(TagsArgs { unused, similar }) => Request::Tags { unused, similar },
+        Command::View(ViewArgs { name, list, explain }) => Request::View { name, list, explain },
+        Command::Pools(PoolsArgs { overdue }) => Request::Pools { overdue },
+        Command::Contacts(ContactsArgs { view, tag, condition, list }) => {
+            Request::Contacts { view, tag, condition, list }
         }
         Command::Note(args) => Request::Note { address: args.address, text: args.text.join(" ") },
         Command::Pause => Request::Pause {},
@@ -226,6 +250,31 @@ fn suppress(globals: &Globals, args: SuppressArgs) -> Result<Answer, Failure> {
                 reason: reason.clone(),
             })
         }
+    }
+}
+
+/// An order about addresses, a view or a condition: its last word says what is given.
+fn by_address(
+    globals: &Globals,
+    mut words: Vec<String>,
+    whom: &WhomArgs,
+    request: impl Fn(Vec<String>, String) -> Request,
+) -> Result<Answer, Failure> {
+    let given = words.pop().unwrap_or_default();
+    let chosen = whom.view.is_some() || whom.condition.is_some();
+    match (words.is_empty(), chosen) {
+        (false, false) => each(globals, &words, |addresses| request(addresses, given.clone())),
+        (true, true) => Ok(Backend::open(globals)?.ask(request(Vec::new(), given))),
+        (true, false) => Err(Failure::new(
+            64,
+            format!("{given:?} is given to nobody"),
+            "name an address before it, - for standard input, --view or --where",
+        )),
+        (false, true) => Err(Failure::new(
+            64,
+            "both an address and --view or --where are given",
+            "give one of them",
+        )),
     }
 }
 

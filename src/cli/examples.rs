@@ -71,3 +71,57 @@ Examples:
   tradewind keygen acme.example --selector tw1
   tradewind keygen acme.example --selector tw2 --algorithm ed25519 --out /etc/tradewind/tw2.pem
   tradewind keygen acme.example --selector tw1 --show tw1.pem";
+
+/// `contacts`.
+pub const CONTACTS: &str = "\
+Examples:
+  tradewind contacts --view 不发邮箱
+  tradewind contacts --tag 英语-工程设备经销商-营销05 --list
+  tradewind contacts --where 'domain = { ends_with = \".de\" }' --list
+  tradewind contacts --where 'attr = { name = \"country\", \"=\" = [\"DE\", \"AT\"] }'
+  tradewind contacts --where 'attr = { name = \"employees\", \">=\" = 50 }' --tag 询盘
+  tradewind contacts --where '{ all = [{ opens = { \">=\" = 2, within_days = 60 } },
+                                       { last_touched = { before_days = 7 } }] }'
+
+Several options narrow the choice. A condition is TOML, as under [[views]]:
+  any | all = [{ … }, { … }]    not = { … }    company_has = { … }    view = NAME
+  tag = NAME | \"PREFIX*\" | [ … ]    tag_group = GROUP    owner | stage = NAME | { exists = false }
+  address | domain = { starts_with | ends_with | contains | equals = TEXT | [ … ] }
+  company = DOMAIN | [ … ]    source = TEXT | [ … ]
+  attr = { name = COLUMN, OP = VALUE }   OP: \"=\" \"!=\" \"<\" \"<=\" \">\" \">=\" contains
+      starts_with ends_with exists; numbers and dates (2024-09-05) compare as such
+  letters | opens | clicks | replies = { \">=\" = 2, within_days = 60 }   counted in days
+  last_sent | last_opened | last_clicked | last_replied | last_touched | created =
+      { before_days = 90 } | { within_days = 7 } | { \">=\" = 2024-09-01 } | \"never\"";
+
+/// `tag`.
+pub const TAG: &str = "\
+Examples:
+  tradewind tag ann@acme.example 询盘
+  cut -d, -f1 list.csv | tradewind tag - 同行
+  tradewind tag --view 阅读客户 VIP
+  tradewind tag --where 'domain = { ends_with = \".edu\" }' 不发";
+
+/// `assign`.
+pub const ASSIGN: &str = "\
+Examples:
+  tradewind assign ann@acme.example wang
+  tradewind assign --where 'attr = { name = \"country\", \"=\" = \"DE\" }' li
+  tradewind assign ann@acme.example ''   (nobody's any more)
+  tradewind contacts --where 'owner = \"wang\"' --list";
+
+/// `stage`.
+pub const STAGE: &str = "\
+Examples:
+  tradewind stage ann@acme.example quoted
+  tradewind contacts --where 'stage = [\"quoted\", \"sample sent\"]'
+
+Stages are free text unless care.stages declares them.";
+
+/// `view`.
+pub const VIEW: &str = "\
+Examples:
+  tradewind view
+  tradewind view 不发邮箱
+  tradewind view 不发邮箱 --list
+  tradewind view 不发邮箱 --explain";

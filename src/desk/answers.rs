@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::book::contact::{ContactId, Day, Moment};
-use crate::book::set::ContactSet;
+use crate::book::contact::{Day, Moment};
+use crate::book::label::LabelKind;
 use crate::control::{Answer, Failure, ImportBegin, Request};
+use crate::desk::care::Whom;
 use crate::desk::keeper::Keeper;
+use crate::desk::sight::Choice;
 use crate::desk::tell::cause_word;
 use crate::desk::world::Shares;
 use crate::feedback::entry::{ImportCounts, What};
@@ -87,13 +89,32 @@ impl Keeper {
         now: Moment,
     ) -> Result<Answer, Failure> {
         let value = match request {
-            Request::Tag { addresses, tag } => self.give_tag(&addresses, &tag, who, now)?,
-            Request::Untag { addresses, tag, reason } => {
-                self.take_tag(&addresses, &tag, (who, &reason), now)?
+            Request::Tag { addresses, view, condition, tag } => {
+                self.give_tag(&Whom { addresses, view, condition }, &tag, who, now)?
             }
-            Request::Tags {} => self.tag_counts(),
-            Request::Contacts { view, tag, list } => {
-                return self.contacts(view.as_deref(), tag.as_deref(), list);
+            Request::Untag { addresses, view, condition, tag, reason } => {
+                self.take_tag(&Whom { addresses, view, condition }, &tag, (who, &reason), now)?
+            }
+            Request::Assign { addresses, view, condition, owner } => {
+                let whom = Whom { addresses, view, condition };
+                self.label(&whom, (LabelKind::Owner, &owner), who, now)?
+            }
+            Request::Stage { addresses, view, condition, stage } => {
+                let whom = Whom { addresses, view, condition };
+                self.label(&whom, (LabelKind::Stage, &stage), who, now)?
+            }
+            Request::Tags { unused, similar } => self.tag_library(unused, similar),
+            Request::View { name: None, .. } => self.all_views(now)?,
+            Request::View { name: Some(name), explain: true, .. } => {
+                self.explain_view(&name, now)?
+            }
+            Request::View { name, list, .. } => {
+                return self.contacts(&Choice { view: name, ..Choice::default() }, list, now);
+            }
+            Request::Pools { overdue: true } => return self.overdue_lines(now),
+            Request::Pools { overdue: false } => self.pools(now)?,
+            Request::Contacts { view, tag, condition, list } => {
+                return self.contacts(&Choice { view, tag, condition }, list, now);
             }
             Request::Suppress { targets, reason } => self.suppress(&targets, &reason, now)?,
             Request::SuppressList {} => return Ok(Answer::Lines(self.suppressions()?)),
@@ -109,7 +130,7 @@ impl Keeper {
                 let day = date.map_or_else(|| self.day_of(now), Day::from_date);
                 self.approve(&batch, day, who, now)?
             }
-            Request::Check {} => return Ok(self.check()),
+            Request::Check {} => return self.check(),
             Request::Inbound { file, mail, how } => self.inbound(&file, &mail, how, now)?,
             Request::Inbox { address } => return self.inbox(address.as_deref()),
             Request::InboxDone { address, tag, suppress } => {
@@ -271,51 +292,6 @@ impl Keeper {
         Ok(if clean { Answer::One(value) } else { Answer::Bad(value) })
     }
 
-    fn tag_counts(&self) -> Value {
-        let state = self.store.state();
-        let mut tags: BTreeMap<&str, u64> =
-            self.config.groups.values().flatten().map(|name| (name.as_str(), 0)).collect();
-        let mut groups: BTreeMap<&str, &str> = BTreeMap::new();
-        for (group, names) in &self.config.groups {
-            groups.extend(names.iter().map(|name| (name.as_str(), group.as_str())));
-        }
-        for (tag, members) in state.tags.iter().zip(&state.members) {
-            tags.insert(&tag.name, members.len());
-            groups.insert(&tag.name, &tag.group);
-        }
-        json!({ "tags": tags, "groups": groups })
-    }
-
-    fn contacts(
-        &self,
-        view: Option<&str>,
-        tag: Option<&str>,
-        list: bool,
-    ) -> Result<Answer, Failure> {
-        let state = self.store.state();
-        let mut chosen = ContactSet::all(state.contacts.len()).minus(&state.shadows);
-        if let Some(name) = tag {
-            let known = state.tag_named(name).and_then(|tag| state.members(tag.id));
-            let declared = self.config.group_of(name).is_some();
-            match known {
-                Some(members) => chosen.keep(members),
-                None if declared => chosen = ContactSet::new(),
-                None => {
-                    let fix = "`tradewind tags` lists all tags";
-                    return Err(Failure::usage(66, format!("nobody has a tag {name:?}"), fix));
-                }
-            }
-        }
-        if let Some(name) = view {
-            chosen = self.view(name, &chosen)?;
-        }
-        if !list {
-            return Ok(Answer::One(json!({ "contacts": chosen.len() })));
-        }
-        let line = |id: ContactId| Ok(Value::Object(self.brief(id)?));
-        chosen.iter().map(line).collect::<Result<Vec<_>, Failure>>().map(Answer::Lines)
-    }
-
     fn suppressions(&self) -> Result<Vec<Value>, Failure> {
         let state = self.store.state();
         let domains = state.domains.iter().map(|(domain, note)| {
@@ -344,13 +320,13 @@ impl Keeper {
     }
 
     /// Looks over configuration and templates.
-    fn check(&self) -> Answer {
+    fn check(&self) -> Result<Answer, Failure> {
         let mut findings = Vec::new();
         for template in self.config.templates.iter() {
             findings.extend(lint::check(template, None));
         }
         let unusable = findings.iter().any(|finding| matches!(finding.level, Level::Error));
-        let shown: Vec<Value> = findings
+        let mut shown: Vec<Value> = findings
             .iter()
             .map(|finding| {
                 json!({
@@ -362,6 +338,19 @@ impl Keeper {
                 })
             })
             .collect();
+        for accident in self.accidents(&self.config.views)? {
+            let told = |key: &str| accident.get(key).map(Value::to_string).unwrap_or_default();
+            let message = format!(
+                "suffix {} hits {} contacts of other names, as {}",
+                told("suffix"),
+                told("contacts"),
+                told("domains")
+            );
+            let fix = accident.get("fix").cloned();
+            let file = self.config.file.display().to_string();
+            let level = "warning";
+            shown.push(json!({ "file": file, "level": level, "message": message, "fix": fix }));
+        }
         let uncovered: Vec<&str> = self
             .config
             .audiences
@@ -380,7 +369,7 @@ impl Keeper {
             "findings": shown,
             "ok": !unusable,
         });
-        if unusable { Answer::Bad(value) } else { Answer::One(value) }
+        Ok(if unusable { Answer::Bad(value) } else { Answer::One(value) })
     }
 }
 

@@ -42,6 +42,8 @@ struct Heard<'a> {
     text: &'a str,
     times: u32,
     reading: Option<&'a Reading>,
+    /// The day it counts for.
+    today: Day,
 }
 
 impl Keeper {
@@ -105,7 +107,8 @@ impl Keeper {
         let rules = match happening {
             None => Vec::new(),
             Some(when) => {
-                let heard = Heard { when, text: &text, times: 1, reading: Some(incoming.reading) };
+                let (reading, today) = (Some(incoming.reading), self.day_of(incoming.now));
+                let heard = Heard { when, text: &text, times: 1, reading, today };
                 let firing = self.firing(contact, &heard)?;
                 firing.iter().map(told).collect()
             }
@@ -301,6 +304,7 @@ impl Keeper {
             text: clipped(&reading.own, TEXT_BYTES_MAX),
             files: files.collect(),
             mail: incoming.hash,
+            day: self.day_of(incoming.now),
         };
         self.store.record(incoming.now, what)?;
         self.stale = true;
@@ -328,7 +332,7 @@ impl Keeper {
         let mut views = Vec::new();
         for rule in self.config.rules.iter().filter(|rule| rule.when == heard.when) {
             if let (Some(view), Some(contact)) = (&rule.view, contact) {
-                let inside = self.view(view, &only)?.contains(contact);
+                let inside = self.view(view, &only, heard.today)?.contains(contact);
                 views.push((view.clone(), inside));
             }
         }
@@ -354,7 +358,8 @@ impl Keeper {
         text: &str,
         incoming: &Incoming<'_>,
     ) -> Result<(), Failure> {
-        let heard = Heard { when, text, times: 1, reading: Some(incoming.reading) };
+        let today = self.day_of(incoming.now);
+        let heard = Heard { when, text, times: 1, reading: Some(incoming.reading), today };
         for rule in self.firing(Some(contact), &heard)? {
             self.apply(contact, &rule, incoming.now)?;
         }
@@ -382,7 +387,7 @@ impl Keeper {
             _ => false,
         });
         let times = u32::try_from(count.count()).unwrap_or(u32::MAX);
-        let heard = Heard { when, text: "", times, reading: None };
+        let heard = Heard { when, text: "", times, reading: None, today: self.day_of(now) };
         for rule in self.firing(Some(contact), &heard)? {
             // It stays true with every further open: said and done once.
             let done = timeline.iter().any(|entry| match &entry.what {
@@ -416,7 +421,8 @@ impl Keeper {
         notes.extend(rule.note.clone());
         for text in notes {
             let by = By::Rule(rule.name.clone());
-            self.store.record(now, What::Noted { contact, by, text })?;
+            let day = self.day_of(now);
+            self.store.record(now, What::Noted { contact, by, text, day })?;
         }
         self.stale = true;
         Ok(())

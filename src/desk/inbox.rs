@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::book::contact::{ContactId, Day, Moment};
 use crate::control::{Answer, Failure};
+use crate::desk::care::Whom;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{By, Cause, Entry, Target, What};
 use crate::feedback::keyword::{Happening, When};
@@ -100,7 +101,8 @@ impl Keeper {
         let by = By::Person(who.to_owned());
         let how = match (tag, suppress) {
             (Some(tag), _) => {
-                self.give_tag(&[typed.to_owned()], tag, who, now)?;
+                let whom = Whom { addresses: vec![typed.to_owned()], view: None, condition: None };
+                self.give_tag(&whom, tag, who, now)?;
                 format!("tag {tag}")
             }
             (None, true) => {
@@ -159,7 +161,9 @@ impl Keeper {
             let Some((when, text, language, kind)) = heard(&entry.what) else { continue };
             let Some(contact) = entry.what.contact() else { continue };
             let only = std::iter::once(contact).collect();
-            let inside = |view: &str| self.view(view, &only).is_ok_and(|set| set.contains(contact));
+            let today = self.day_of(entry.at);
+            let inside =
+                |view: &str| self.view(view, &only, today).is_ok_and(|set| set.contains(contact));
             let hard = matches!(entry.what, What::Bounced { hard: true, .. });
             let language = Some(language.as_str()).filter(|code| !code.is_empty());
             let happening =

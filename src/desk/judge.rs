@@ -63,7 +63,7 @@ impl Keeper {
             rounds.push(Seen {
                 due,
                 done: self.done(due.tag, due.due),
-                exclusions: self.exclusions(due.kind, &due.targets)?,
+                exclusions: self.exclusions(due.kind, &due.targets, day)?,
                 closed: self.closed_on(day, &due.targets)?,
                 audience_left: self.audience_left(due.tag, &already),
             });
@@ -126,7 +126,7 @@ impl Keeper {
         let mut closed = ContactSet::new();
         for (view, days) in &self.config.closed {
             if days.contains(&day) {
-                closed.add(&self.view(view, within)?);
+                closed.add(&self.view(view, within, day)?);
             }
         }
         Ok(closed)

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::book::contact::{ContactId, Day, Moment};
 use crate::book::set::ContactSet;
+use crate::book::spelling;
 use crate::book::tag::{SeriesKind, TagId, TagName};
-use crate::book::view::Facts;
 use crate::config::Config;
 use crate::control::Failure;
 use crate::desk::dayplan::DayPlan;
@@ -178,36 +178,26 @@ impl Keeper {
         &self,
         kind: SeriesKind,
         within: &ContactSet,
+        today: Day,
     ) -> Result<Vec<(String, ContactSet)>, Failure> {
         let names = self.config.exclusions(kind);
-        let each = names.iter().map(|name| Ok((name.clone(), self.view(name, within)?)));
+        let each = names.iter().map(|name| Ok((name.clone(), self.view(name, within, today)?)));
         each.collect()
-    }
-
-    /// Who of `within` is in a view.
-    ///
-    /// # Errors
-    /// When there is no such view.
-    pub fn view(&self, name: &str, within: &ContactSet) -> Result<ContactSet, Failure> {
-        let state = self.store.state();
-        let facts = Facts {
-            tags: &state.tags,
-            tag_set: &|tag| state.members(tag),
-            leaf_set: &|key| self.store.leaf(key),
-        };
-        self.config.views.eval(name, within, &facts).map_err(|error| {
-            Failure::usage(66, error.to_string(), "declare it under [[views]], or correct the name")
-        })
     }
 
     /// The first view of a series that holds a contact.
     ///
     /// # Errors
     /// As [`Self::exclusions`].
-    pub fn excluded(&self, kind: SeriesKind, id: ContactId) -> Result<Option<String>, Failure> {
+    pub fn excluded(
+        &self,
+        kind: SeriesKind,
+        id: ContactId,
+        today: Day,
+    ) -> Result<Option<String>, Failure> {
         let only: ContactSet = std::iter::once(id).collect();
         for name in self.config.exclusions(kind) {
-            if self.view(name, &only)?.contains(id) {
+            if self.view(name, &only, today)?.contains(id) {
                 return Ok(Some(name.clone()));
             }
         }
@@ -239,10 +229,7 @@ impl Keeper {
         let (group, batch) = match parsed {
             TagName::Batch(batch) | TagName::BatchOfToday(batch) => {
                 self.declared_audience(&batch.audience)?;
-                let group = match batch.kind {
-                    SeriesKind::Marketing => "marketing",
-                    SeriesKind::Reading => "reading",
-                };
+                let group = batch.kind.group();
                 let parts =
                     (batch.audience.as_str().to_owned(), batch.kind, batch.series, batch.no);
                 (group.to_owned(), Some(parts))
@@ -250,9 +237,9 @@ impl Keeper {
             TagName::Plain(name) => (self.declared_group(&name)?, None),
         };
         let count = self.store.state().tags.len();
-        let tag = u16::try_from(count).ok().filter(|id| *id < crate::store::fresh::SUPPRESSED);
+        let tag = u16::try_from(count).ok().filter(|id| *id < crate::store::fresh::LABELS);
         let tag = tag.map(TagId).ok_or_else(|| {
-            Failure::usage(65, "there are 65,000 tags already", "use one of them")
+            Failure::usage(65, "there are 61,000 tags already", "use one of them")
         })?;
         self.store.record(now, What::TagDeclared { tag, name, group, batch })?;
         Ok(tag)
@@ -288,29 +275,8 @@ impl Keeper {
 
     /// A declared tag that is spelt nearly so.
     fn like(&self, name: &str) -> Option<&str> {
-        let all = self.config.groups.values().flatten();
-        let near = all.map(|tag| (distance(tag, name), tag.as_str()));
-        near.filter(|(far, tag)| *far <= 1.max(tag.chars().count() / 3)).min().map(|(_, tag)| tag)
+        spelling::like(name, self.config.groups.values().flatten().map(String::as_str))
     }
-}
-
-/// How many characters must be changed, added or taken out to make one text of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = i;
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (y, above) in b.iter().zip(row.iter().skip(1)) {
-            let changed = corner + usize::from(x != *y);
-            left = changed.min(above + 1).min(left + 1);
-            corner = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 /// Makes a store with an identity and keys of its own.

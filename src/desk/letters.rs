@@ -197,7 +197,7 @@ impl Keeper {
             now,
             day: self.day_of(now),
             limits: &self.config.limits,
-            excluded: self.excluded(batch.kind, letter.contact)?,
+            excluded: self.excluded(batch.kind, letter.contact, self.day_of(now))?,
             open: self.is_open(now) && !self.is_closed_for(letter.contact, now)?,
             held: self.store.state().held.contains(&letter.tag),
             template,

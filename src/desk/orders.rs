@@ -7,6 +7,7 @@ use crate::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
 use crate::book::domain;
 use crate::book::tag::TagId;
 use crate::control::Failure;
+use crate::desk::care::Whom;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{By, Cause, Target, What};
 use crate::store::columns::Hash96;
@@ -33,12 +34,13 @@ impl Keeper {
     /// When the tag or an address is wrong: then nobody is tagged.
     pub fn give_tag(
         &mut self,
-        addresses: &[String],
+        whom: &Whom,
         typed: &str,
         who: &str,
         now: Moment,
     ) -> Result<Value, Failure> {
-        let contacts = self.contact_ids(addresses)?;
+        let contacts = self.meant(whom, now)?;
+        let all = contacts.len() as u64;
         let tag = self.tag(typed, now)?;
         let day = self.day_of(now);
         let mut tagged = 0_u64;
@@ -51,7 +53,7 @@ impl Keeper {
             tagged += 1;
         }
         self.stale = true;
-        Ok(json!({ "tagged": tagged, "known": addresses.len() as u64 - tagged }))
+        Ok(json!({ "tagged": tagged, "known": all - tagged }))
     }
 
     /// Takes a tag back, as a correction.
@@ -60,12 +62,12 @@ impl Keeper {
     /// When the tag or an address is wrong: then nothing is taken back.
     pub fn take_tag(
         &mut self,
-        addresses: &[String],
+        whom: &Whom,
         typed: &str,
         (who, reason): (&str, &str),
         now: Moment,
     ) -> Result<Value, Failure> {
-        let contacts = self.contact_ids(addresses)?;
+        let contacts = self.meant(whom, now)?;
         let tag = self.tag(typed, now)?;
         let mut untagged = 0_u64;
         for contact in contacts {
@@ -78,10 +80,6 @@ impl Keeper {
         }
         self.stale = true;
         Ok(json!({ "untagged": untagged }))
-    }
-
-    fn contact_ids(&self, addresses: &[String]) -> Result<Vec<ContactId>, Failure> {
-        addresses.iter().map(|typed| self.contact_id(typed)).collect()
     }
 
     fn has_tag(&self, contact: ContactId, tag: TagId) -> bool {
@@ -267,7 +265,7 @@ impl Keeper {
     ) -> Result<Value, Failure> {
         let contact = self.contact_id(typed)?;
         let (by, text) = (By::Person(who.to_owned()), text.to_owned());
-        self.store.record(now, What::Noted { contact, by, text })?;
+        self.store.record(now, What::Noted { contact, day: self.day_of(now), by, text })?;
         Ok(json!({ "noted": typed }))
     }
 

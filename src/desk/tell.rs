@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::book::contact::{ContactId, Moment};
+use crate::book::label::LabelKind;
 use crate::control::Failure;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::{By, Cause, Entry, LetterId, Via, What};
@@ -43,6 +44,11 @@ impl Keeper {
         shown.insert("tags".to_owned(), json!(tags));
         shown.insert("suppressed".to_owned(), json!(state.suppressed.contains(id)));
         shown.insert("rank".to_owned(), json!(contact.rank));
+        for kind in [LabelKind::Owner, LabelKind::Stage] {
+            if let Some(label) = state.label_of(kind, id) {
+                shown.insert(kind.to_string(), json!(label));
+            }
+        }
         let fields = contact.card.fields();
         let given: Map<String, Value> = fields
             .iter()
@@ -94,6 +100,10 @@ impl Keeper {
                     add("letter", self.letter(*letter));
                 }
             }
+            What::Labelled { kind, value, by, .. } => {
+                add(&kind.to_string(), json!(value));
+                add("by", json!(author(by)));
+            }
             What::Noted { by, text, .. } => {
                 add("by", json!(author(by)));
                 add("text", json!(text));
@@ -142,7 +152,7 @@ impl Keeper {
                 add("class", json!(class.as_str()));
                 add("reason", json!(reason));
             }
-            What::Clicked { letter, link, class } => {
+            What::Clicked { letter, link, class, .. } => {
                 add("letter", self.letter(*letter));
                 add("link", json!(link));
                 add("class", json!(class.as_str()));

@@ -11,14 +11,15 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::book::contact::{CompanyNo, ContactId, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::{SeriesKind, Tag, TagId};
-use crate::book::view::Facts;
 use crate::cadence::plan::{self, Book, Limits, Plan, Round};
 use crate::control::Failure;
 use crate::desk::dayplan::Due;
 use crate::desk::keeper::Keeper;
+use crate::desk::sight::view_failure;
 use crate::feedback::open::OpenClass;
 use crate::feedback::rule::{PendingOpen, Readers};
 use crate::store::ledger;
+use crate::store::seen::Supposed;
 
 /// Of a thousand letters, how many are opened by people and how many answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -224,18 +225,17 @@ impl<'a> World<'a> {
     }
 
     fn exclusions(&self, due: &Due) -> Result<Vec<(String, ContactSet)>, Failure> {
-        let facts = Facts {
-            tags: &self.tags,
-            tag_set: &|tag| self.members.get(usize::from(tag.0)),
-            leaf_set: &|key| self.keeper.store.leaf(key),
-        };
         let config = &self.keeper.config;
-        let names = config.exclusions(due.kind).iter();
-        let each = names.map(|name| {
-            let who = config.views.eval(name, &due.targets, &facts);
-            who.map(|who| (name.clone(), who)).map_err(|error| {
-                Failure::usage(66, error.to_string(), "declare it under [[views]]")
-            })
+        let supposed = Supposed {
+            today: self.day,
+            tags: &self.tags,
+            members: &self.members,
+            last: &self.last,
+            more: &HashMap::new(),
+        };
+        let each = config.exclusions(due.kind).iter().map(|name| {
+            let who = self.keeper.store.supposed(&config.views, (name, &due.targets), &supposed);
+            who.map(|who| (name.clone(), who)).map_err(|error| view_failure(&error))
         });
         each.collect()
     }

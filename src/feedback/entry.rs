@@ -4,9 +4,8 @@
 //! An entry carries all that its fold needs (day, company number, batch, due day), so that a replay
 //! under another configuration, zone or suffix list gives the same state and the same audit.
 
-use std::fmt;
-
 use crate::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
+use crate::book::label::LabelKind;
 use crate::book::tag::{SeriesKind, TagId};
 use crate::feedback::open::OpenClass;
 use crate::feedback::verdict::{AutoKind, Class};
@@ -20,34 +19,6 @@ pub struct LetterId {
     pub tag: TagId,
     /// The round: the day the batch fell due.
     pub due: Day,
-}
-
-impl LetterId {
-    /// The eight bytes that tokens and Message-IDs carry (big endian: contact, tag, due).
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; 8] {
-        let [a, b, c, d] = self.contact.0.to_be_bytes();
-        let [e, f] = self.tag.0.to_be_bytes();
-        let [g, h] = self.due.0.to_be_bytes();
-        [a, b, c, d, e, f, g, h]
-    }
-
-    /// Reads [`Self::to_bytes`].
-    #[must_use]
-    pub fn from_bytes([a, b, c, d, e, f, g, h]: [u8; 8]) -> Self {
-        Self {
-            contact: ContactId(u32::from_be_bytes([a, b, c, d])),
-            tag: TagId(u16::from_be_bytes([e, f])),
-            due: Day(u16::from_be_bytes([g, h])),
-        }
-    }
-}
-
-/// As in Message-IDs and file names: `00000012.0003.20240905` (contact and tag in hexadecimal).
-impl fmt::Display for LetterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}.{:04x}.{}", self.contact.0, self.tag.0, self.due.date().format("%Y%m%d"))
-    }
 }
 
 /// Who or what made a change.
@@ -347,6 +318,8 @@ pub enum What {
         link: u16,
         /// By what.
         class: OpenClass,
+        /// The day it counts for.
+        day: Day,
     },
     /// Asked to be left alone: also suppresses.
     Unsubscribed {
@@ -396,10 +369,25 @@ pub enum What {
     Noted {
         /// Which contact.
         contact: ContactId,
+        /// The day it counts for.
+        day: Day,
         /// By whom.
         by: By,
         /// The words.
         text: String,
+    },
+    /// A contact got an owner or a stage, in the place of the one before.
+    Labelled {
+        /// Which contact.
+        contact: ContactId,
+        /// Whether owner or stage.
+        kind: LabelKind,
+        /// The owner's or stage's name; empty for none.
+        value: String,
+        /// The day it counts for.
+        day: Day,
+        /// By whom.
+        by: By,
     },
     /// A report came that the letter did not arrive; suppresses by an entry of its own.
     Bounced {
@@ -447,6 +435,8 @@ pub enum What {
         files: Vec<(String, String, u64)>,
         /// Hash of the message.
         mail: u64,
+        /// The day it counts for.
+        day: Day,
     },
     /// A machine answered for a person.
     AutoReplied {

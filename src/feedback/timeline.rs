@@ -1,6 +1,7 @@
 //! Whose timeline an entry belongs to, and what it is called there.
 
 use crate::book::contact::ContactId;
+use crate::book::label::LabelKind;
 use crate::feedback::entry::{Target, What};
 
 impl What {
@@ -14,6 +15,7 @@ impl What {
             | Self::Untagged { contact, .. }
             | Self::Unsubscribed { contact, .. }
             | Self::Noted { contact, .. }
+            | Self::Labelled { contact, .. }
             | Self::Bounced { contact, .. }
             | Self::Complained { contact, .. }
             | Self::Replied { contact, .. }
@@ -68,6 +70,8 @@ impl What {
             Self::Opened { .. } => "opened",
             Self::Clicked { .. } => "clicked",
             Self::Unsubscribed { .. } => "unsubscribed",
+            Self::Labelled { kind: LabelKind::Owner, .. } => "assigned",
+            Self::Labelled { kind: LabelKind::Stage, .. } => "staged",
             Self::Bounced { .. } => "bounced",
             Self::Complained { .. } => "complained",
             Self::Replied { .. } => "replied",

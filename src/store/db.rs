@@ -4,24 +4,23 @@
 //! [`Store::commit`] makes everything recorded since the last commit durable with one write and one
 //! sync. Only then may anybody be answered.
 
-use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, hash_map};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::book::contact::{CompanyNo, Contact, ContactId, Day, Moment};
+use crate::book::contact::{Card, CompanyNo, Contact, ContactId, Moment};
+use crate::book::leaf::Leaf;
 use crate::book::set::ContactSet;
-use crate::book::view::AddressLeaf;
-use crate::feedback::entry::{Entry, RoundRecord, What};
+use crate::feedback::entry::{Entry, What};
 use crate::store::bundle;
-use crate::store::fresh::{self, CONTACTS_PER_PAGE, EVENTS_PAGE, Fresh, NAMES_PER_PAGE, SET_CHUNK};
+use crate::store::fresh::{CONTACTS_PER_PAGE, Fresh, NAMES_PER_PAGE, SET_CHUNK};
 use crate::store::journal::{Journal, Reader, TornTail};
 use crate::store::load;
 use crate::store::pages::{Pages, PagesError};
-use crate::store::record::{self, Field};
 use crate::store::site::{self, StoreError};
 use crate::store::state::{State, stored_key};
+use crate::store::watch::Watch;
 use crate::store::writer::Writer;
 
 /// sled's own cache; the pages that are asked for again and again are few.
@@ -44,23 +43,15 @@ pub struct Opening {
     pub replayed: u64,
 }
 
-/// One address pattern and who matches it.
-#[derive(Debug)]
-struct Watched {
-    hash: u64,
-    leaf: AddressLeaf,
-    set: ContactSet,
-}
-
 /// An open store.
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
     journal: Journal,
-    writer: Writer,
-    state: State,
-    fresh: Fresh,
-    watched: Vec<Watched>,
+    pub(crate) writer: Writer,
+    pub(crate) state: State,
+    pub(crate) fresh: Fresh,
+    watched: Watch,
     /// Pages of contacts that were asked about lately.
     cache: RefCell<HashMap<u32, Vec<u8>>>,
     dirty: bool,
@@ -93,14 +84,14 @@ impl Store {
 
     /// Opens a store that exists, replaying what the memory does not hold yet.
     ///
-    /// `leaves` are the address patterns of the configured views; `progress` is told how many
+    /// `leaves` are the leaves of the configured views; `progress` is told how many
     /// entries were replayed.
     ///
     /// # Errors
     /// When it is missing, foreign, locked or damaged: never a silent new one.
     pub fn open(
         dir: &Path,
-        leaves: Vec<AddressLeaf>,
+        leaves: Vec<Leaf>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(Self, Opening), StoreError> {
         let id = site::identity(dir)?;
@@ -190,7 +181,10 @@ impl Store {
     }
 
     /// Notes a failure: what is in memory is no longer what the journal says, or not to be read.
-    fn noted<T>(&self, result: Result<T, impl Into<StoreError>>) -> Result<T, StoreError> {
+    pub(crate) fn noted<T>(
+        &self,
+        result: Result<T, impl Into<StoreError>>,
+    ) -> Result<T, StoreError> {
         result.map_err(|error| {
             let error = error.into();
             if let StoreError::Pages(why) = &error
@@ -246,12 +240,8 @@ impl Store {
     }
 
     fn settle_to(&mut self, seq: u64) -> Result<(), StoreError> {
-        let sets: Vec<(u64, &ContactSet)> =
-            self.watched.iter().map(|watched| (watched.hash, &watched.set)).collect();
-        let mut blobs = self.fresh.of_state(&self.state, &sets);
-        let mut hashes = Vec::new();
-        self.watched.iter().map(|watched| watched.hash).collect::<Vec<_>>().put(&mut hashes);
-        blobs.push((b"L".to_vec(), hashes));
+        let mut blobs = self.fresh.of_state(&self.state, &self.watched.sets());
+        blobs.push((b"L".to_vec(), self.watched.hashes()));
         let mut cache = self.cache.borrow_mut();
         for page in self.fresh.contacts.keys() {
             cache.remove(page);
@@ -263,47 +253,56 @@ impl Store {
         self.fresh.foresee(entry, &self.state);
         self.state.apply(entry);
         self.fresh.note(seq, entry, self.writer.kept())?;
-        if let What::Imported { contact, address, .. } = &entry.what {
-            let key = stored_key(address);
-            for (number, watched) in self.watched.iter_mut().enumerate() {
-                if watched.leaf.matches(&key) && watched.set.insert(*contact) {
-                    self.fresh.leaves.insert((number, contact.0 / SET_CHUNK));
-                }
+        match &entry.what {
+            What::Imported { contact, address, card, .. } => {
+                self.judge(*contact, &stored_key(address), card);
             }
+            What::Updated { contact, card, .. } if self.watched.reads_cards() => {
+                let Some(held) = self.contact(*contact)? else { return Ok(()) };
+                self.judge(*contact, &held.address.key(), card);
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    /// Watches these address patterns from now on; those not watched before are searched for in
-    /// the whole book.
+    fn judge(&mut self, contact: ContactId, key: &str, card: &Card) {
+        for number in self.watched.judge(contact, key, card) {
+            self.fresh.leaves.insert((number, contact.0 / SET_CHUNK));
+        }
+    }
+
+    /// Who matches each of these leaves, by one search of the whole book.
     ///
     /// # Errors
     /// When the book cannot be read.
-    pub fn watch(&mut self, leaves: Vec<AddressLeaf>) -> Result<(), StoreError> {
-        let mut old = std::mem::take(&mut self.watched);
-        let mut unknown = Vec::new();
-        for leaf in leaves {
-            let hash = hash_of(&leaf);
-            if let Some(at) = old.iter().position(|watched| watched.hash == hash) {
-                self.watched.push(old.swap_remove(at));
-            } else {
-                unknown.push(self.watched.len());
-                self.watched.push(Watched { hash, leaf, set: ContactSet::new() });
-            }
+    pub fn search(&self, leaves: &[Leaf]) -> Result<Vec<ContactSet>, StoreError> {
+        let mut sets = vec![ContactSet::new(); leaves.len()];
+        if leaves.is_empty() {
+            return Ok(sets);
         }
-        if unknown.is_empty() && old.is_empty() {
-            return Ok(());
-        }
-        let mut watched = std::mem::take(&mut self.watched);
-        self.each_contact(|id, address| {
+        self.each_card(|id, address, card| {
             let key = stored_key(address);
-            for at in &unknown {
-                if let Some(new) = watched.get_mut(*at).filter(|new| new.leaf.matches(&key)) {
-                    new.set.insert(id);
+            for (leaf, set) in leaves.iter().zip(&mut sets) {
+                if leaf.matches(&key, card) {
+                    set.insert(id);
                 }
             }
         })?;
-        self.watched = watched;
+        Ok(sets)
+    }
+
+    /// Watches these leaves from now on; those not watched before are searched for in the whole
+    /// book.
+    ///
+    /// # Errors
+    /// When the book cannot be read.
+    pub fn watch(&mut self, leaves: Vec<Leaf>) -> Result<(), StoreError> {
+        // Searched before anything changes: a leaf without its set would exclude nobody.
+        let found = self.search(&self.watched.unknown(&leaves))?;
+        if !self.watched.replace(leaves, found) {
+            return Ok(());
+        }
         let chunks = self.state.contacts.len().div_ceil(SET_CHUNK);
         for number in 0..self.watched.len() {
             self.fresh.leaves.extend((0..chunks).map(|chunk| (number, chunk)));
@@ -312,10 +311,10 @@ impl Store {
         Ok(())
     }
 
-    /// Who matches an address pattern, by its key.
+    /// Who matches a leaf, by its key.
     #[must_use]
     pub fn leaf(&self, key: &str) -> Option<&ContactSet> {
-        self.watched.iter().find(|watched| watched.leaf.key() == key).map(|watched| &watched.set)
+        self.watched.leaf(key)
     }
 
     /// One contact.
@@ -344,68 +343,33 @@ impl Store {
     /// # Errors
     /// When a page cannot be read.
     pub fn each_contact(&self, mut each: impl FnMut(ContactId, &str)) -> Result<(), StoreError> {
+        self.each_card(|id, address, _| each(id, address))
+    }
+
+    /// As [`Self::each_contact`], with the columns.
+    ///
+    /// # Errors
+    /// When a page cannot be read.
+    pub fn each_card(
+        &self,
+        mut each: impl FnMut(ContactId, &str, &Card),
+    ) -> Result<(), StoreError> {
         for page in 0..self.state.contacts.len().div_ceil(CONTACTS_PER_PAGE) {
             let entries = match self.fresh.contacts.get(&page) {
                 Some(bundle) => bundle.entries(),
                 None => self.noted(self.writer.kept().contacts(page))?,
             };
             for entry in entries {
-                if let What::Imported { contact, address, .. } = &entry.what {
-                    each(*contact, address);
+                if let What::Imported { contact, address, card, .. } = &entry.what {
+                    each(*contact, address, card);
                 }
             }
         }
         Ok(())
     }
 
-    /// What happened to a contact, in order: how it came first.
-    ///
-    /// # Errors
-    /// When its pages cannot be read.
-    pub fn timeline(&self, id: ContactId) -> Result<Vec<Entry>, StoreError> {
-        let page = id.0 / EVENTS_PAGE;
-        let mut events: Vec<(u64, Entry)> = Vec::new();
-        let mut take = |bytes: &[u8]| {
-            let found = decode_events(bytes, id);
-            events.extend(found.ok_or_else(|| PagesError::Damaged(format!("events {page}")))?);
-            Ok::<(), PagesError>(())
-        };
-        let kept = self.writer.kept();
-        let scanned = kept.pages.scan(&fresh::name(b'e', page), 15, |_, bytes| take(&bytes));
-        self.noted(scanned)?;
-        for fresh in kept.leaving.into_iter().chain([&self.fresh]) {
-            for (_, bytes) in fresh.events.range((page, 0)..=(page, u16::MAX)) {
-                take(bytes)?;
-            }
-        }
-        // What is on its way to sled may be there already.
-        events.sort_by_key(|(seq, _)| *seq);
-        events.dedup_by_key(|(seq, _)| *seq);
-        let mut all: Vec<Entry> = self.first(id)?.into_iter().collect();
-        all.extend(events.into_iter().map(|(_, entry)| entry));
-        all.sort_by_key(|entry| entry.at);
-        Ok(all)
-    }
-
-    /// What a closed day left behind.
-    ///
-    /// # Errors
-    /// When its page cannot be read.
-    pub fn closed_day(&self, day: Day) -> Result<Option<Vec<RoundRecord>>, StoreError> {
-        let kept = self.writer.kept();
-        let bytes = match self.fresh.days.get(&day) {
-            Some(bytes) => Some(Cow::Borrowed(bytes.as_slice())),
-            None => self.noted(kept.day(day))?,
-        };
-        let Some(bytes) = bytes else { return Ok(None) };
-        match record::decode(&mut &*bytes) {
-            Ok(Entry { what: What::DayClosed { rounds, .. }, .. }) => Ok(Some(rounds)),
-            _ => self.noted(Err(PagesError::Damaged(format!("day {day}")))),
-        }
-    }
-
     /// The entry that made a contact.
-    fn first(&self, id: ContactId) -> Result<Option<Entry>, StoreError> {
+    pub(crate) fn first(&self, id: ContactId) -> Result<Option<Entry>, StoreError> {
         if id.0 >= self.state.contacts.len() {
             return Ok(None);
         }
@@ -429,35 +393,23 @@ impl Store {
     }
 }
 
-fn decode_events(mut bytes: &[u8], id: ContactId) -> Option<Vec<(u64, Entry)>> {
-    let mut found = Vec::new();
-    while !bytes.is_empty() {
-        let seq = u64::get(&mut bytes).ok()?;
-        let entry = record::decode(&mut bytes).ok()?;
-        if entry.what.contact() == Some(id) {
-            found.push((seq, entry));
-        }
-    }
-    Some(found)
-}
-
 /// The memory, and what is loaded from it.
 struct Remembered {
     pages: Pages,
     state: State,
-    watched: Vec<Watched>,
+    watched: Watch,
     applied: u64,
 }
 
 impl Remembered {
     fn nothing(pages: Pages) -> Self {
-        Self { pages, state: State::default(), watched: Vec::new(), applied: 0 }
+        Self { pages, state: State::default(), watched: Watch::default(), applied: 0 }
     }
 }
 
 /// Opens the memory and loads what it holds, or says why it must be rebuilt; and up to which entry
 /// it knows the journal as committed, damaged or not.
-fn remember(dir: &Path, id: [u8; 16], leaves: &[AddressLeaf]) -> (u64, Result<Remembered, String>) {
+fn remember(dir: &Path, id: [u8; 16], leaves: &[Leaf]) -> (u64, Result<Remembered, String>) {
     let opened = Pages::open(&dir.join("sled"), id, SLED_CACHE_BYTES)
         .and_then(|pages| Ok((pages.applied()?, pages)));
     match opened {
@@ -470,21 +422,8 @@ fn remember(dir: &Path, id: [u8; 16], leaves: &[AddressLeaf]) -> (u64, Result<Re
     }
 }
 
-fn recall(pages: Pages, applied: u64, leaves: &[AddressLeaf]) -> Result<Remembered, PagesError> {
+fn recall(pages: Pages, applied: u64, leaves: &[Leaf]) -> Result<Remembered, PagesError> {
     let state = load::load(&pages)?;
-    let kept = pages.get(b"L")?.unwrap_or_default();
-    let kept = Vec::<u64>::get(&mut kept.as_slice()).unwrap_or_default();
-    let mut watched = Vec::new();
-    for leaf in leaves {
-        let hash = hash_of(leaf);
-        if kept.contains(&hash) {
-            let set = load::leaf(&pages, hash)?;
-            watched.push(Watched { hash, leaf: leaf.clone(), set });
-        }
-    }
+    let watched = Watch::recall(&pages, leaves)?;
     Ok(Remembered { pages, state, watched, applied })
-}
-
-fn hash_of(leaf: &AddressLeaf) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(leaf.key().as_bytes())
 }

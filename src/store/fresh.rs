@@ -7,11 +7,12 @@ use std::borrow::Cow;
 use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::book::contact::{Card, CompanyNo, ContactId, Day};
+use crate::book::contact::{Act, Card, CompanyNo, ContactId, Day};
 use crate::book::set::ContactSet;
 use crate::book::tag::TagId;
 use crate::feedback::entry::{Entry, LetterId, Target, What};
 use crate::store::bundle::{Bundle, LOOSE_BYTES};
+use crate::store::names;
 use crate::store::pages::{Changes, Pages, PagesError};
 use crate::store::record::{self, Field};
 use crate::store::snapshot;
@@ -25,8 +26,8 @@ pub const EVENTS_PAGE: u32 = 512;
 pub const NAMES_PER_PAGE: u32 = 128;
 /// Rows of fixed facts in one chunk (23 bytes each).
 pub const ROWS_PER_CHUNK: u32 = 160;
-/// Rows of moving facts in one chunk (4 bytes each).
-pub const LASTS_PER_CHUNK: u32 = 900;
+/// Rows of moving facts in one chunk (16 bytes each).
+pub const LASTS_PER_CHUNK: u32 = 240;
 /// Company rows in one chunk (20 bytes each).
 pub const FIRMS_PER_CHUNK: u32 = 180;
 /// Ids in one chunk of a set: at most 4 KiB of bits.
@@ -40,6 +41,8 @@ pub const BY_DOMAIN: u16 = 0xfff1;
 pub const SHADOWS: u16 = 0xfff2;
 /// Those waiting for a person.
 pub const WAITING: u16 = 0xfff3;
+/// Owners and stages, by their number, up to [`SUPPRESSED`]; tags end below.
+pub const LABELS: u16 = 0xf000;
 
 /// A name and what is to be kept under it.
 pub type Blob = (Vec<u8>, Vec<u8>);
@@ -70,7 +73,7 @@ impl Kept<'_> {
     pub fn records(&self, page: u32) -> Result<Vec<u8>, PagesError> {
         match self.leaving.and_then(|fresh| fresh.contacts.get(&page)) {
             Some(bundle) => Ok(bundle.bytes().into_owned()),
-            None => Ok(self.pages.get(&name(b'c', page))?.unwrap_or_default()),
+            None => Ok(self.pages.get(&names::name(b'c', page))?.unwrap_or_default()),
         }
     }
 
@@ -82,7 +85,7 @@ impl Kept<'_> {
         if let Some(names) = self.leaving.and_then(|fresh| fresh.names.get(&page)) {
             return Ok(names.clone());
         }
-        let Some(bytes) = self.pages.get(&name(b'n', page))? else { return Ok(Vec::new()) };
+        let Some(bytes) = self.pages.get(&names::name(b'n', page))? else { return Ok(Vec::new()) };
         let names = Vec::get(&mut bytes.as_slice());
         names.map_err(|_| PagesError::Damaged(format!("companies {page}")))
     }
@@ -95,7 +98,7 @@ impl Kept<'_> {
         if let Some(names) = self.leaving.and_then(|fresh| fresh.names.get(&page)) {
             return Ok(names.get(slot).cloned());
         }
-        let Some(bytes) = self.pages.get(&name(b'n', page))? else { return Ok(None) };
+        let Some(bytes) = self.pages.get(&names::name(b'n', page))? else { return Ok(None) };
         let damaged = || PagesError::Damaged(format!("companies {page}"));
         let mut rest = bytes.as_slice();
         let count = usize::get(&mut rest).map_err(|_| damaged())?;
@@ -117,7 +120,7 @@ impl Kept<'_> {
         if let Some(bytes) = self.leaving.and_then(|fresh| fresh.days.get(&day)) {
             return Ok(Some(Cow::Borrowed(bytes)));
         }
-        Ok(self.pages.get(&day_name(day))?.map(Cow::Owned))
+        Ok(self.pages.get(&names::day_name(day))?.map(Cow::Owned))
     }
 }
 
@@ -138,11 +141,12 @@ pub struct Fresh {
     sets: BTreeSet<(u16, u32)>,
     /// Chunks of who was tagged on a day.
     recent: BTreeSet<(Day, TagId, u32)>,
-    /// What was tagged before this day is not asked about any more.
-    forgotten: Option<Day>,
+    /// The day that was opened last: what was tagged or done long before is not asked about again.
+    opened: Option<Day>,
     /// Chunks of address-pattern sets, by number of the pattern.
     pub leaves: BTreeSet<(usize, u32)>,
     rounds: BTreeSet<(Day, TagId)>,
+    acts: BTreeSet<(Day, Act)>,
     /// Entries since the last write.
     pub entries: u64,
     /// Bytes held, roughly.
@@ -160,6 +164,16 @@ impl Fresh {
                 let rounds = state.rounds.iter();
                 let read = rounds.filter(|(_, round)| round.readers.contains(*contact));
                 self.rounds.extend(read.map(|(key, _)| *key));
+            }
+            What::Accepted { letter, .. } | What::Unknown { letter, .. } => {
+                let living = state.living.get(&letter.contact);
+                self.acts.extend(living.map(|living| (living.day, Act::Letter)));
+            }
+            What::Labelled { contact, .. } => {
+                // One more than there are: the label may be a new one.
+                let labels = u16::try_from(state.labels.len()).unwrap_or(u16::MAX - LABELS);
+                let codes = LABELS..=LABELS + labels;
+                self.sets.extend(codes.map(|code| (code, contact.0 / SET_CHUNK)));
             }
             What::Untagged { contact, tag, .. } => {
                 let days = state.recent.keys();
@@ -193,8 +207,19 @@ impl Fresh {
             What::Tagged { contact, tag, day, .. } => self.tagged(*contact, *tag, *day),
             What::Untagged { contact, tag, .. } => {
                 self.sets.insert((tag.0, contact.0 / SET_CHUNK));
+                self.lasts.insert(contact.0 / LASTS_PER_CHUNK);
             }
-            What::DayOpened { day } => self.forgotten = Some(day.plus(-MEMORY_DAYS)),
+            What::Noted { contact, .. } => {
+                self.lasts.insert(contact.0 / LASTS_PER_CHUNK);
+            }
+            What::Labelled { contact, .. } => {
+                self.lasts.insert(contact.0 / LASTS_PER_CHUNK);
+            }
+            What::Replied { contact, day, .. } => {
+                self.sets.insert((WAITING, contact.0 / SET_CHUNK));
+                self.acted(Act::Reply, *contact, *day);
+            }
+            What::DayOpened { day } => self.opened = Some(*day),
             What::Suppressed { target: Target::Contact(contact), .. }
             | What::Unsuppressed { target: Target::Contact(contact), .. } => {
                 self.suppression(*contact);
@@ -203,22 +228,20 @@ impl Fresh {
                 self.suppression(*contact);
                 self.round(*letter);
             }
-            What::Replied { contact, .. }
-            | What::StoppedFor { contact, .. }
-            | What::Decided { contact, .. } => {
+            What::StoppedFor { contact, .. } | What::Decided { contact, .. } => {
                 self.sets.insert((WAITING, contact.0 / SET_CHUNK));
             }
             What::Accepted { letter, .. } | What::Unknown { letter, .. } => {
                 self.lasts.insert(letter.contact.0 / LASTS_PER_CHUNK);
                 self.round(Some(*letter));
             }
+            What::Opened { letter, day, .. } => self.acted_on(Act::Open, *letter, *day),
+            What::Clicked { letter, day, .. } => self.acted_on(Act::Click, *letter, *day),
             What::Claimed { letter, .. }
             | What::Deferred { letter, .. }
             | What::Refused { letter, .. }
             | What::Withdrawn { letter, .. }
-            | What::Expired { letter }
-            | What::Opened { letter, .. }
-            | What::Clicked { letter, .. } => self.round(Some(*letter)),
+            | What::Expired { letter } => self.round(Some(*letter)),
             What::DayClosed { day, .. } => {
                 let mut bytes = Vec::new();
                 record::encode(entry, &mut bytes);
@@ -233,12 +256,22 @@ impl Fresh {
 
     fn event(&mut self, seq: u64, entry: &Entry) {
         let Some(contact) = entry.what.contact() else { return };
-        let day = u16::try_from(entry.at.0.div_euclid(86_400_000).max(0)).unwrap_or(u16::MAX);
-        let page = self.events.entry((contact.0 / EVENTS_PAGE, day)).or_default();
+        let page =
+            self.events.entry((contact.0 / EVENTS_PAGE, names::utc_day(entry.at))).or_default();
         let before = page.len();
         seq.put(page);
         record::encode(entry, page);
         self.bytes += page.len() - before;
+    }
+
+    fn acted_on(&mut self, act: Act, letter: LetterId, day: Day) {
+        self.acted(act, letter.contact, day);
+        self.round(Some(letter));
+    }
+
+    fn acted(&mut self, act: Act, contact: ContactId, day: Day) {
+        self.lasts.insert(contact.0 / LASTS_PER_CHUNK);
+        self.acts.insert((day, act));
     }
 
     fn tagged(&mut self, contact: ContactId, tag: TagId, day: Day) {
@@ -304,24 +337,25 @@ impl Fresh {
     /// What it holds itself, put into a batch of changes; `seq` is the last sequence they hold.
     pub fn put_into(&self, changes: &mut Changes, seq: u64) {
         for (page, contacts) in &self.contacts {
-            changes.put(&name(b'c', *page), &contacts.bytes());
+            changes.put(&names::name(b'c', *page), &contacts.bytes());
         }
         for (page, names) in &self.names {
             let mut bytes = Vec::new();
             names.put(&mut bytes);
-            changes.put(&name(b'n', *page), &bytes);
+            changes.put(&names::name(b'n', *page), &bytes);
         }
         for ((page, day), bytes) in &self.events {
-            let mut key = name(b'e', *page);
+            let mut key = names::name(b'e', *page);
             key.extend_from_slice(&day.to_be_bytes());
             key.extend_from_slice(&seq.to_be_bytes());
             changes.put(&key, bytes);
         }
         for (day, bytes) in &self.days {
-            changes.put(&day_name(*day), bytes);
+            changes.put(&names::day_name(*day), bytes);
         }
-        if let Some(day) = self.forgotten {
-            changes.clear(b"q", &day_of_tags(day));
+        if let Some(day) = self.opened {
+            changes.clear(b"q", &names::day_of_tags(day.plus(-MEMORY_DAYS)));
+            changes.clear(b"a", &names::acts_before(day));
         }
     }
 
@@ -333,18 +367,18 @@ impl Fresh {
         self.put_columns(state, &mut blobs);
         for (code, chunk) in &self.sets {
             if let Some(set) = set_by_code(state, *code) {
-                blobs.push((set_name(*code, *chunk), chunk_of(set, *chunk)));
+                blobs.push((names::set_name(*code, *chunk), chunk_of(set, *chunk)));
             }
         }
         for (day, tag, chunk) in &self.recent {
             let tagged = state.recent.get(day).and_then(|tags| tags.get(tag));
             if let Some(set) = tagged {
-                blobs.push((recent_name(*day, *tag, *chunk), chunk_of(set, *chunk)));
+                blobs.push((names::recent_name(*day, *tag, *chunk), chunk_of(set, *chunk)));
             }
         }
         for (at, chunk) in &self.leaves {
             if let Some((hash, set)) = leaves.get(*at) {
-                blobs.push((leaf_name(*hash, *chunk), chunk_of(set, *chunk)));
+                blobs.push((names::leaf_name(*hash, *chunk), chunk_of(set, *chunk)));
             }
         }
         for key in &self.rounds {
@@ -353,6 +387,11 @@ impl Fresh {
                 name.extend_from_slice(&key.0.0.to_be_bytes());
                 name.extend_from_slice(&key.1.0.to_be_bytes());
                 blobs.push((name, snapshot::save_round(round)));
+            }
+        }
+        for (day, act) in &self.acts {
+            if let Some(set) = state.acts.on(*act, *day) {
+                blobs.push((names::act_name(*day, *act), set.to_bytes()));
             }
         }
         blobs.push((b"s".to_vec(), snapshot::save(state)));
@@ -372,7 +411,7 @@ impl Fresh {
                     row.kind.put(&mut bytes);
                 }
             }
-            blobs.push((name(b'f', *chunk), bytes));
+            blobs.push((names::name(b'f', *chunk), bytes));
         }
         for chunk in &self.lasts {
             let mut bytes = Vec::with_capacity(4096);
@@ -380,8 +419,11 @@ impl Fresh {
                 let (last, last_silent) = state.contacts.lasts(ContactId(id));
                 bytes.extend_from_slice(&last.to_be_bytes());
                 bytes.extend_from_slice(&last_silent.to_be_bytes());
+                let (lasts, counts) = state.acts.row(ContactId(id));
+                lasts.iter().for_each(|last| bytes.extend_from_slice(&last.to_be_bytes()));
+                bytes.extend_from_slice(&counts);
             }
-            blobs.push((name(b'g', *chunk), bytes));
+            blobs.push((names::name(b'g', *chunk), bytes));
         }
         for chunk in &self.firms {
             let mut bytes = Vec::with_capacity(4096);
@@ -394,7 +436,7 @@ impl Fresh {
                     bytes.extend_from_slice(&ordinary.to_be_bytes());
                 }
             }
-            blobs.push((name(b'k', *chunk), bytes));
+            blobs.push((names::name(b'k', *chunk), bytes));
         }
     }
 }
@@ -415,51 +457,11 @@ fn set_by_code(state: &State, code: u16) -> Option<&ContactSet> {
         BY_DOMAIN => Some(&state.by_domain),
         SHADOWS => Some(&state.shadows),
         WAITING => Some(&state.waiting),
+        label if label >= LABELS => {
+            state.labels.get(usize::from(label - LABELS)).map(|label| &label.members)
+        }
         tag => state.members(TagId(tag)),
     }
-}
-
-/// The name of page or chunk `number` of a kind.
-#[must_use]
-pub fn name(kind: u8, number: u32) -> Vec<u8> {
-    let mut name = vec![kind];
-    name.extend_from_slice(&number.to_be_bytes());
-    name
-}
-
-/// The name of a closed day.
-#[must_use]
-pub fn day_name(day: Day) -> Vec<u8> {
-    let mut name = vec![b'd'];
-    name.extend_from_slice(&day.0.to_be_bytes());
-    name
-}
-
-fn set_name(code: u16, chunk: u32) -> Vec<u8> {
-    let mut name = vec![b'b'];
-    name.extend_from_slice(&code.to_be_bytes());
-    name.extend_from_slice(&chunk.to_be_bytes());
-    name
-}
-
-fn day_of_tags(day: Day) -> Vec<u8> {
-    let mut name = vec![b'q'];
-    name.extend_from_slice(&day.0.to_be_bytes());
-    name
-}
-
-fn recent_name(day: Day, tag: TagId, chunk: u32) -> Vec<u8> {
-    let mut name = day_of_tags(day);
-    name.extend_from_slice(&tag.0.to_be_bytes());
-    name.extend_from_slice(&chunk.to_be_bytes());
-    name
-}
-
-fn leaf_name(hash: u64, chunk: u32) -> Vec<u8> {
-    let mut name = vec![b'l'];
-    name.extend_from_slice(&hash.to_be_bytes());
-    name.extend_from_slice(&chunk.to_be_bytes());
-    name
 }
 
 /// Entries one after the other.

@@ -1,14 +1,17 @@
 //! Reads the state back from the memory, at a start.
 
-use crate::book::contact::{CompanyNo, Day, Kind};
+use crate::book::contact::{CompanyNo, ContactId, Day, Kind};
 use crate::book::set::ContactSet;
 use crate::book::tag::TagId;
+use crate::feedback::entry::Entry;
 use crate::store::columns::{CompanyRow, ContactRow, Hash96};
 use crate::store::fresh::{
-    BY_DOMAIN, FIRMS_PER_CHUNK, LASTS_PER_CHUNK, ROWS_PER_CHUNK, SHADOWS, SUPPRESSED, WAITING,
+    BY_DOMAIN, FIRMS_PER_CHUNK, LABELS, LASTS_PER_CHUNK, ROWS_PER_CHUNK, SHADOWS, SUPPRESSED,
+    WAITING,
 };
+use crate::store::names;
 use crate::store::pages::{Pages, PagesError};
-use crate::store::record::Field;
+use crate::store::record::{self, Field};
 use crate::store::snapshot;
 use crate::store::state::State;
 
@@ -29,6 +32,7 @@ pub fn load(pages: &Pages) -> Result<State, PagesError> {
     pages.scan(b"b", 7, |name, bytes| set(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"q", 9, |name, bytes| tagged(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     pages.scan(b"r", 5, |name, bytes| round(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
+    pages.scan(b"a", 4, |name, bytes| act(name, &bytes, &mut state).ok_or_else(|| bad(name)))?;
     Ok(state)
 }
 
@@ -87,6 +91,7 @@ fn contacts(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
             kind: Kind::get(&mut row.get(22..)?).ok()?,
         };
         state.contacts.push(row, &mut state.companies);
+        state.acts.push();
     }
     rest.is_empty().then_some(())
 }
@@ -98,10 +103,11 @@ fn hash(row: &[u8]) -> Option<Hash96> {
 
 fn lasts(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
     let first = number(name, 1)?.checked_mul(LASTS_PER_CHUNK)?;
-    let (rows, rest) = bytes.as_chunks::<4>();
-    for (id, [a, b, c, d]) in (first..).zip(rows) {
-        let (last, silent) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
-        state.contacts.set_last(crate::book::contact::ContactId(id), last, silent);
+    let (rows, rest) = bytes.as_chunks::<16>();
+    for (id, row) in (first..).map(ContactId).zip(rows) {
+        state.contacts.set_last(id, short(row, 0)?, short(row, 2)?);
+        let lasts = [short(row, 4)?, short(row, 6)?, short(row, 8)?, short(row, 10)?];
+        state.acts.set_row(id, (lasts, *row.last_chunk()?));
     }
     rest.is_empty().then_some(())
 }
@@ -113,9 +119,16 @@ fn set(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
         BY_DOMAIN => &mut state.by_domain,
         SHADOWS => &mut state.shadows,
         WAITING => &mut state.waiting,
+        label if label >= LABELS => &mut state.labels.get_mut(usize::from(label - LABELS))?.members,
         tag => state.members.get_mut(usize::from(tag))?,
     };
     whole.add(&chunk);
+    Some(())
+}
+
+fn act(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
+    let act = names::act_of(*name.get(3)?)?;
+    state.acts.put_day(act, Day(short(name, 1)?), ContactSet::from_bytes(bytes)?);
     Some(())
 }
 
@@ -131,4 +144,21 @@ fn round(name: &[u8], bytes: &[u8], state: &mut State) -> Option<()> {
     let key = (Day(short(name, 1)?), TagId(short(name, 3)?));
     state.rounds.insert(key, snapshot::load_round(bytes).ok()?);
     Some(())
+}
+
+/// Events one after the other, with their sequences; those of contacts that are wanted.
+#[must_use]
+pub fn events(
+    mut bytes: &[u8],
+    wanted: impl Fn(Option<ContactId>) -> bool,
+) -> Option<Vec<(u64, Entry)>> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let seq = u64::get(&mut bytes).ok()?;
+        let entry = record::decode(&mut bytes).ok()?;
+        if wanted(entry.what.contact()) {
+            found.push((seq, entry));
+        }
+    }
+    Some(found)
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 /// Bytes of payload in one sled value.
 const SLICE_MAX: usize = 3_900;
 /// Version of everything stored under names; a store with another one is rebuilt.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 const APPLIED: &[u8] = b"!applied";
 const OWNER: &[u8] = b"!owner";
 

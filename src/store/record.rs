@@ -8,6 +8,7 @@
 //! number beside the old one.
 
 use crate::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
+use crate::book::label::LabelKind;
 use crate::book::tag::{SeriesKind, TagId};
 use crate::feedback::entry::{
     By, Cause, Entry, ImportCounts, LetterId, RoundRecord, Target, Via, What,
@@ -181,18 +182,19 @@ kinds! {
     20 Withdrawn { letter reason }
     21 Expired { letter }
     22 Opened { letter class reason day }
-    23 Clicked { letter link class }
+    23 Clicked { letter link class day }
     24 Unsubscribed { contact letter via }
     25 Paused { by }
     26 Resumed { by }
-    27 Noted { contact by text }
+    27 Noted { contact day by text }
     28 BatchHeld { tag by reason }
     29 BatchReleased { tag by }
     30 RoundApproved { tag due by }
     31 Limited { company_per_day_max contact_gap_days_min silent_gap_days_min }
+    32 Labelled { contact kind value day by }
     40 Bounced { contact letter hard status class words mail }
     41 Complained { contact letter feedback mail }
-    42 Replied { contact letter from subject language text files mail }
+    42 Replied { contact letter from subject language text files mail day }
     43 AutoReplied { contact letter kind until text mail }
     44 StoppedFor { contact because }
     45 Decided { contact by how }
@@ -218,6 +220,7 @@ macro_rules! codes {
 
 codes! {
     Kind "address kind" { 1 Precise 2 Ordinary }
+    LabelKind "label" { 1 Owner 2 Stage }
     SeriesKind "series kind" { 1 Marketing 2 Reading }
     Cause "suppression cause" { 1 Unsubscribed 2 Complained 3 HardBounce 4 Operator 5 Erased }
     Via "unsubscribe" { 1 OneClick 2 Page 3 Mail }

@@ -4,6 +4,7 @@
 //! may change its form freely: another [`FORM`](crate::store::pages) is rebuilt from the journal.
 
 use crate::book::contact::{CompanyNo, ContactId, Day, Moment};
+use crate::book::label::Label;
 use crate::book::set::ContactSet;
 use crate::book::tag::TagId;
 use crate::feedback::entry::{Entry, Target, What};
@@ -37,6 +38,11 @@ pub fn save(state: &State) -> Vec<u8> {
     state.pending.len().put(&mut out);
     for ((contact, tag), (day, at)) in &state.pending {
         (*contact, *tag, *day, *at).put(&mut out);
+    }
+    state.labels.len().put(&mut out);
+    for label in &state.labels {
+        label.kind.put(&mut out);
+        label.value.put(&mut out);
     }
     state.opened.put(&mut out);
     clock_code(state.clock).put(&mut out);
@@ -121,6 +127,10 @@ pub fn load(mut from: &[u8], state: &mut State) -> Result<(), RecordError> {
     for _ in 0..usize::get(from)? {
         let (contact, tag, day, at) = <(ContactId, TagId, Day, Moment)>::get(from)?;
         state.pending.insert((contact, tag), (day, at));
+    }
+    for _ in 0..usize::get(from)? {
+        let (kind, value) = (Field::get(from)?, Field::get(from)?);
+        state.labels.push(Label { kind, value, members: ContactSet::new() });
     }
     state.opened = Field::get(from)?;
     state.clock = clock_kind(u8::get(from)?)?;

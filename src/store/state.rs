@@ -7,11 +7,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::book::address::Address;
-use crate::book::contact::{ContactId, Day, Moment};
+use crate::book::contact::{Act, ContactId, Day, Moment};
+use crate::book::label::Label;
 use crate::book::set::ContactSet;
 use crate::book::tag::{Audience, BatchTag, SeriesKind, Tag, TagId};
 use crate::feedback::entry::{Cause, Entry, LetterId, RoundRecord, Target, What};
 use crate::feedback::open::OpenClass;
+use crate::store::acts::Acts;
 use crate::store::columns::{Companies, CompanyRow, ContactRow, Contacts, Hash96};
 use crate::store::facts::{ClockKind, Counts, ImportState, InForce, Living, RoundState, Today};
 
@@ -36,6 +38,10 @@ pub struct State {
     pub members: Vec<ContactSet>,
     /// Who was tagged on which of the last days.
     pub recent: BTreeMap<Day, BTreeMap<TagId, ContactSet>>,
+    /// Owners and stages, in order of first use.
+    pub labels: Vec<Label>,
+    /// Letters, opens, clicks, replies and touches by contact and day.
+    pub acts: Acts,
     /// Never to be written to.
     pub suppressed: ContactSet,
     /// Of these, only because of their domain.
@@ -133,6 +139,7 @@ impl State {
     }
 
     /// Folds one entry in. Applying an entry twice is the caller's mistake: entries are numbered.
+    #[expect(clippy::too_many_lines, reason = "one arm for each thing that can happen")]
     pub fn apply(&mut self, entry: &Entry) {
         // A store is made by the real clock even when it is made for a rehearsal.
         if !matches!(entry.what, What::StoreCreated { .. }) {
@@ -156,7 +163,10 @@ impl State {
                 }
             }
             What::Imported { .. } => self.imported(&entry.what),
-            What::Tagged { contact, tag, day, .. } => self.tagged(*contact, *tag, *day),
+            What::Tagged { contact, tag, day, by } => {
+                self.tagged(*contact, *tag, *day);
+                self.touched(*contact, *day, by);
+            }
             What::Untagged { contact, tag, .. } => self.untagged(*contact, *tag),
             What::Suppressed { target, cause, note } => self.suppress(target, *cause, note),
             What::Unsuppressed { target, .. } => self.unsuppress(target),
@@ -170,7 +180,10 @@ impl State {
                 self.templates.insert(*hash, (name.clone(), source.clone()));
             }
             What::Opened { letter, class, day, .. } => self.read(*letter, *class, *day, entry.at),
-            What::Clicked { letter, .. } => self.round(*letter).counts.clicked += 1,
+            what @ (What::Clicked { .. }
+            | What::Replied { .. }
+            | What::Noted { .. }
+            | What::Labelled { .. }) => self.deal(what),
             What::Unsubscribed { contact, letter, .. } => {
                 self.suppress(&Target::Contact(*contact), Cause::Unsubscribed, "");
                 if let Some(letter) = letter {
@@ -188,7 +201,7 @@ impl State {
             What::RoundApproved { tag, due, .. } => {
                 self.approved.insert((*due, *tag));
             }
-            What::Replied { contact, .. } | What::StoppedFor { contact, .. } => {
+            What::StoppedFor { contact, .. } => {
                 self.waiting.insert(*contact);
             }
             What::Decided { contact, .. } => {
@@ -201,7 +214,7 @@ impl State {
                     silent_gap_days_min: *silent_gap_days_min,
                 });
             }
-            What::Updated { .. } | What::Noted { .. } => (),
+            What::Updated { .. } => (),
             what => self.letter(entry.at, what),
         }
     }
@@ -240,6 +253,7 @@ impl State {
             let row =
                 ContactRow { hash, company: *company, rank: *rank, created: *day, kind: *kind };
             self.contacts.push(row, &mut self.companies);
+            self.acts.push();
         }
         if *rank == 0 {
             self.shadows.insert(*contact);
@@ -344,6 +358,7 @@ impl State {
     }
 
     fn open_day(&mut self, day: Day) {
+        self.acts.forget_before(day);
         self.opened = Some(day);
         self.frozen = None;
         self.recent = self.recent.split_off(&day.plus(-MEMORY_DAYS));
@@ -361,7 +376,8 @@ impl State {
         }
     }
 
-    fn round(&mut self, letter: LetterId) -> &mut RoundState {
+    /// A round, begun when it is new.
+    pub(crate) fn round(&mut self, letter: LetterId) -> &mut RoundState {
         self.rounds.entry((letter.due, letter.tag)).or_default()
     }
 
@@ -435,6 +451,7 @@ impl State {
             .tag(letter.tag)
             .and_then(|tag| tag.batch.as_ref())
             .is_some_and(|batch| batch.kind == SeriesKind::Marketing);
+        self.did(Act::Letter, letter.contact, day);
         self.contacts.wrote(letter.contact, day, silent);
     }
 
@@ -457,6 +474,7 @@ impl State {
         }
         round.readers.insert(letter.contact);
         round.machines.remove(letter.contact);
+        self.did(Act::Open, letter.contact, day);
         let Some(batch) = self.tag(letter.tag).and_then(|tag| tag.batch.clone()) else { return };
         if batch.kind == SeriesKind::Marketing && !self.reads(letter.contact, &batch.audience) {
             self.pending.entry((letter.contact, letter.tag)).or_insert((day, at));
