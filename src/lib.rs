@@ -88,6 +88,7 @@ pub mod inbound {
 
 pub mod range;
 pub mod misread;
+pub mod typedways;
 pub mod typed;
 pub mod rulefile;
 pub mod values;

@@ -8,7 +8,8 @@ use crate::letter::sign::DkimKey;
 use crate::range::Range;
 use crate::secret;
 use crate::spot::{ConfigError, Meaning};
-use crate::typed::{DkimConfig, MxConfig, ProvidersFile, Raw, RawTransport, RelayConfig};
+use crate::typed::{Raw, RawTransport};
+use crate::typedways::{DkimConfig, MxConfig, ProvidersFile, RelayConfig};
 
 /// How letters leave.
 #[derive(Clone, Debug, PartialEq, Eq)]

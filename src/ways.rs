@@ -18,7 +18,7 @@ use crate::net::mx::{Asking, Mx};
 use crate::net::relay::{Login, Relay, Timeouts, TlsLevel};
 use crate::outgoing::Transport as Ways;
 use crate::secret;
-use crate::typed::{MxConfig, Pace, ProvidersFile, RelayConfig, RelayTls};
+use crate::typedways::{MxConfig, Pace, ProvidersFile, RelayConfig, RelayTls};
 
 /// Letters written to the maildir at once.
 const MAILDIR_LANES: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");

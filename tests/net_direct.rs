@@ -36,7 +36,7 @@ use tradewind::net::mx::{Asking, Mx};
 use tradewind::net::relay::{Relay, Timeouts, TlsLevel};
 use tradewind::net::sink::Sink;
 use tradewind::net::smtp::Envelope;
-use tradewind::typed::ProvidersFile;
+use tradewind::typedways::ProvidersFile;
 
 /// `name MX preference host`, `name A address`, `name FAIL` or `name SILENT`; a name that is not
 /// here does not exist.

@@ -23,7 +23,7 @@ use crate::net::mx::{Exchanges, Mx, NoWay};
 use crate::net::provider::provider_of;
 use crate::net::relay::Relay;
 use crate::net::throttle::Pacer;
-use crate::typed::{Pace, ProvidersFile};
+use crate::typedways::{Pace, ProvidersFile};
 
 /// Letters queued for one provider before its domains are crowded; they are back at half of it.
 const LANE_MAX: usize = 100;

@@ -1,7 +1,7 @@
 //! Whose a mail host is, and what that provider is sent at most.
 
 use crate::net::mx::Exchanges;
-use crate::typed::{Pace, ProvidersFile};
+use crate::typedways::{Pace, ProvidersFile};
 
 /// The provider of a domain with these hosts: by the end of the first host's name; else whoever
 /// shares the whole set of hosts. Limits are the provider's, routes each domain's own.
