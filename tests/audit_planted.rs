@@ -15,9 +15,12 @@ use tradewind::book::tag::TagId;
 use tradewind::feedback::entry::{Entry, LetterId, Via, What};
 use tradewind::store::journal::{Journal, Reader};
 
+#[path = "common/copy.rs"]
+mod copy;
 #[path = "common/place.rs"]
 mod place;
 
+use copy::copy_dir;
 use place::Place;
 
 const DAY: &str = "2024-09-05";
@@ -95,18 +98,6 @@ fn audited(place: &Place, name: &str, planted: Vec<What>) -> (i32, Vec<String>) 
     let named = audit.json["violations"].as_array().unwrap_or_else(|| panic!("{audit:?}"));
     let named = named.iter().map(|one| one["kind"].as_str().unwrap().to_owned());
     (audit.code, named.collect())
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(file.file_name());
-        match file.file_type().unwrap() {
-            kind if kind.is_dir() => copy_dir(&file.path(), &target),
-            kind if kind.is_file() => drop(fs::copy(file.path(), target).unwrap()),
-            _ => (),
-        }
-    }
 }
 
 #[test]

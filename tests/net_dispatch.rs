@@ -20,9 +20,13 @@ use tradewind::net::carry::{Ask, Job};
 use tradewind::net::dispatch::{Dispatch, Transport};
 use tradewind::net::lane::{Limits, Route};
 use tradewind::net::maildir::Maildir;
-use tradewind::net::relay::{Relay, Timeouts, TlsLevel};
 use tradewind::net::sink::Sink;
 use tradewind::net::smtp::Envelope;
+
+#[path = "common/relay.rs"]
+mod relay;
+
+use relay::relay;
 
 fn letter(n: u32) -> LetterId {
     LetterId { contact: ContactId(n), tag: TagId(1), due: Day(20_000) }
@@ -37,14 +41,7 @@ fn job(n: u32, local: &str) -> Job {
 
 fn route(addr: SocketAddr, connections: usize) -> Route {
     Route {
-        relay: Relay {
-            host: addr.ip().to_string(),
-            port: addr.port(),
-            ehlo: "client.example".to_owned(),
-            tls: TlsLevel::Opportunistic,
-            login: None,
-            timeouts: Timeouts::default(),
-        },
+        relay: relay(addr),
         weight: NonZeroU32::MIN,
         connections: NonZeroUsize::new(connections).unwrap(),
         messages_per_connection_max: NonZeroU32::new(30).unwrap(),

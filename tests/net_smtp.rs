@@ -21,22 +21,16 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tradewind::feedback::verdict::{Class, Verdict};
-use tradewind::net::relay::{Login, Relay, Timeouts, TlsLevel};
+use tradewind::net::relay::{Login, Relay, TlsLevel};
 use tradewind::net::sink::{Received, Sink};
 use tradewind::net::smtp::{ClaimRefused, Envelope, Outcome, Sent, Session};
 
-const BODY: &[u8] = b"Subject: hello\r\n\r\n.hidden\r\n..\r\n.\r\nend\r\n";
+#[path = "common/relay.rs"]
+mod relay;
 
-fn relay(addr: SocketAddr) -> Relay {
-    Relay {
-        host: addr.ip().to_string(),
-        port: addr.port(),
-        ehlo: "client.example".to_owned(),
-        tls: TlsLevel::Opportunistic,
-        login: None,
-        timeouts: Timeouts::default(),
-    }
-}
+use relay::relay;
+
+const BODY: &[u8] = b"Subject: hello\r\n\r\n.hidden\r\n..\r\n.\r\nend\r\n";
 
 fn to(recipient: &str) -> Envelope {
     Envelope { from: "sender@example.com".to_owned(), to: recipient.to_owned() }

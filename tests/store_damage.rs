@@ -13,9 +13,12 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+#[path = "common/copy.rs"]
+mod copy;
 #[path = "common/place.rs"]
 mod place;
 
+use copy::copy_dir;
 use place::{Answered, Place};
 
 /// Bits flipped in sled's log, one at a time.
@@ -57,18 +60,6 @@ fn copied(place: &Place, name: &str) -> PathBuf {
     let _ = fs::remove_dir_all(&copy);
     copy_dir(&place.store(), &copy);
     copy
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(file.file_name());
-        match file.file_type().unwrap() {
-            kind if kind.is_dir() => copy_dir(&file.path(), &target),
-            kind if kind.is_file() => drop(fs::copy(file.path(), target).unwrap()),
-            _ => (),
-        }
-    }
 }
 
 fn flip(path: &Path, at: usize) {

@@ -28,6 +28,11 @@ use tradewind::feedback::open::OpenClass;
 use tradewind::store::db::Store;
 use tradewind::store::seen::Supposed;
 
+#[path = "common/reply.rs"]
+mod reply;
+
+use reply::reply;
+
 const FIRST: u16 = 20_000;
 const PEOPLE: [(&str, &str); 7] = [
     ("HR@a.example", "a.example"),
@@ -565,20 +570,5 @@ proptest! {
             prop_assert_eq!(twin.kept(&second, "early"), twin.brute(&views, &early));
             prop_assert_eq!(twin.kept(&second, "late"), twin.brute(&views, &late));
         }
-    }
-}
-
-/// A reply of a few words.
-fn reply(contact: ContactId, day: Day) -> What {
-    What::Replied {
-        contact,
-        letter: None,
-        from: String::new(),
-        subject: String::new(),
-        language: String::new(),
-        text: "price?".to_owned(),
-        files: Vec::new(),
-        mail: 1,
-        day,
     }
 }
