@@ -194,6 +194,14 @@ impl Config {
         }
     }
 
+    /// The limit of an audience's letters a day: its number, and how many; `None` when it has none.
+    #[must_use]
+    pub fn audience_limit(&self, audience: &Audience) -> Option<(u16, u32)> {
+        let mut limits = self.audience_day_max.iter().enumerate();
+        let (number, (_, most)) = limits.find(|(_, (of, _))| of == audience)?;
+        Some((u16::try_from(number).ok()?, *most))
+    }
+
     /// The group of a plain tag, when it is declared in one.
     #[must_use]
     pub fn group_of(&self, tag: &str) -> Option<&str> {

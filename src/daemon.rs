@@ -74,7 +74,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let config = Arc::new(Config::load(&options.config, options.store.as_deref())?);
     let rehearsal = options.clock.is_some();
     if rehearsal && !config.rehearses() {
-        return Err(Failure::usage(
+        return Err(Failure::new(
             78,
             "a rehearsal clock never writes to anybody real: the transport is refused",
             "use the maildir, or relays on loopback that say sink = true",
@@ -103,7 +103,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let moving = dispatch.in_flight();
     let http = keeper.http;
     let office = Office::start(keeper)
-        .map_err(|error| Failure::usage(71, format!("no thread: {error}"), "free some memory"))?;
+        .map_err(|error| Failure::new(71, format!("no thread: {error}"), "free some memory"))?;
     let next = clock.now();
     let mut daemon = Daemon {
         options,
@@ -247,13 +247,7 @@ impl Daemon {
 
     /// A claim or a verdict goes to the keeper, who answers whoever carries the letter.
     fn forward(&self, ask: DeskAsk) {
-        let errand = match ask {
-            DeskAsk::Claim { letter, reply, .. } => Errand::Claim { letter, reply },
-            DeskAsk::Settle { letter, claimed, verdict, reply, .. } => {
-                Errand::Settle { letter, claimed, verdict, reply }
-            }
-        };
-        self.office.send(self.clock.now(), errand);
+        self.office.send(self.clock.now(), Errand::from(ask));
     }
 
     async fn ask(&self, request: Request, who: &str) -> Answer {
@@ -261,7 +255,7 @@ impl Daemon {
         let errand = Errand::Ask { request, who: who.to_owned(), reply };
         self.office.send(self.clock.now(), errand);
         answer.await.unwrap_or_else(|_| {
-            Answer::Failed(Failure::usage(75, "the store has failed", "see the daemon's log"))
+            Answer::Failed(Failure::new(75, "the store has failed", "see the daemon's log"))
         })
     }
 
@@ -314,7 +308,7 @@ impl Daemon {
         match refused {
             Some(why) => {
                 let fix = "run with --clock, and step forward with clock --to";
-                let _ = reply.send(Answer::Failed(Failure::usage(64, why, fix)));
+                let _ = reply.send(Answer::Failed(Failure::new(64, why, fix)));
             }
             None => self.step = Some(Step { target, reply, moved: Instant::now() }),
         }
@@ -352,13 +346,13 @@ impl Daemon {
         let (file, store) = (self.options.config.clone(), self.options.store.clone());
         let loading = tokio::task::spawn_blocking(move || Config::load(&file, store.as_deref()));
         let config =
-            loading.await.map_err(|error| Failure::usage(70, error.to_string(), "report it"))??;
+            loading.await.map_err(|error| Failure::new(70, error.to_string(), "report it"))??;
         reloadable(&self.config, &config)?;
         let config = Arc::new(config);
         let (reply, taken) = oneshot::channel();
         let errand = Errand::Reconfigure { config: Arc::clone(&config), reply };
         self.office.send(self.clock.now(), errand);
-        taken.await.map_err(|_| Failure::usage(75, "the store has failed", "see the log"))??;
+        taken.await.map_err(|_| Failure::new(75, "the store has failed", "see the log"))??;
         self.outlook.reload(&config);
         self.config = config;
         Ok(())
@@ -406,13 +400,7 @@ impl Daemon {
             tokio::select! {
                 ended = &mut joining => break ended.unwrap_or_default(),
                 Some(ask) = ears.desk.recv() => {
-                    let errand = match ask {
-                        DeskAsk::Claim { letter, reply, .. } => Errand::Claim { letter, reply },
-                        DeskAsk::Settle { letter, claimed, verdict, reply, .. } => {
-                            Errand::Settle { letter, claimed, verdict, reply }
-                        }
-                    };
-                    office.send(clock.now(), errand);
+                    office.send(clock.now(), Errand::from(ask));
                 }
                 Some(unfit) = ears.unfit.recv() => unfit.record(&office, clock.now()),
                 Some(hit) = ears.hits.recv() => drop(office.send(clock.now(), Errand::Hit(hit))),
@@ -434,7 +422,7 @@ impl Daemon {
         let patience = Duration::from_secs(config.drain_seconds.min(15));
         let _ = timeout(patience, async { tokio::join!(closing, serving) }).await;
         let stopping = tokio::task::spawn_blocking(move || office.stop());
-        stopping.await.map_err(|error| Failure::usage(70, error.to_string(), "report it"))?
+        stopping.await.map_err(|error| Failure::new(70, error.to_string(), "report it"))?
     }
 }
 

@@ -72,7 +72,7 @@ impl Signals {
     pub fn new() -> Result<Self, Failure> {
         let on = |kind| {
             signal(kind).map_err(|error| {
-                Failure::usage(71, format!("no signal handler: {error}"), "report it")
+                Failure::new(71, format!("no signal handler: {error}"), "report it")
             })
         };
         Ok(Self {

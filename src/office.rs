@@ -16,6 +16,7 @@ use crate::desk::draft::Draft;
 use crate::desk::keeper::Keeper;
 use crate::feedback::entry::LetterId;
 use crate::feedback::verdict::Verdict;
+use crate::net::carry::Ask as DeskAsk;
 use crate::net::crowd::Crowd;
 use crate::net::http::{Hit, HitKind};
 
@@ -82,6 +83,17 @@ pub enum Errand {
         /// Taken, or why not.
         reply: oneshot::Sender<Result<(), Failure>>,
     },
+}
+
+impl From<DeskAsk> for Errand {
+    fn from(ask: DeskAsk) -> Self {
+        match ask {
+            DeskAsk::Claim { letter, reply, .. } => Self::Claim { letter, reply },
+            DeskAsk::Settle { letter, claimed, verdict, reply, .. } => {
+                Self::Settle { letter, claimed, verdict, reply }
+            }
+        }
+    }
 }
 
 /// What is told once the group is durable.
@@ -151,7 +163,7 @@ impl Office {
     pub fn stop(self) -> Result<(), Failure> {
         drop(self.errands);
         self.thread.join().unwrap_or_else(|_| {
-            Err(Failure::usage(70, "the keeper panicked", "report it, with the log"))
+            Err(Failure::new(70, "the keeper panicked", "report it, with the log"))
         })
     }
 }

@@ -39,7 +39,7 @@ const FREE: Pace = Pace {
 /// When the port is taken or not ours to take.
 pub async fn listen(config: &Config) -> Result<TcpListener, Failure> {
     let failed = |error: std::io::Error| {
-        Failure::usage(
+        Failure::new(
             73,
             format!("cannot listen on {}: {error}", config.http.listen),
             "free the port, or set http.listen; port 0 takes any",
@@ -69,7 +69,7 @@ pub fn reloadable(old: &Config, new: &Config) -> Result<(), Failure> {
     } else {
         return Ok(());
     };
-    Err(Failure::usage(
+    Err(Failure::new(
         78,
         format!("a reload cannot change {changed}"),
         "stop the daemon, which lets letters in conversation end, and start it anew",
@@ -96,7 +96,7 @@ pub fn ways(config: &Config, outlook: &Outlook) -> Result<Transport, Failure> {
     match &config.transport {
         Ways::Maildir(path) => {
             let maildir = Maildir::open(path).map_err(|error| {
-                Failure::usage(
+                Failure::new(
                     73,
                     format!("{}: {error}", path.display()),
                     "make it writable for this user",
@@ -154,7 +154,7 @@ fn direct(mx: &MxConfig, config: &Config, outlook: &Outlook) -> Result<Setup, Fa
         own_name: ehlo.to_ascii_lowercase(),
     };
     let fix = "name DNS servers under [mx], as servers = [\"192.0.2.53:53\"]";
-    let asker = Mx::new(asking).map_err(|error| Failure::usage(78, error, fix))?;
+    let asker = Mx::new(asking).map_err(|error| Failure::new(78, error, fix))?;
     Ok(Setup {
         mx: Arc::new(asker),
         manner: Relay {

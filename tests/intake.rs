@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tradewind::book::contact::{Card, Kind};
 use tradewind::book::language;
 use tradewind::cadence::intake::{
-    Counts, Judged, Known, Mode, Newcomer, Place, Run, Settings, Standing, Start, TagsChange,
+    ImportCounts, Judged, Known, Mode, Newcomer, Place, Run, Settings, Standing, Start, TagsChange,
     TagsMode, Verdict, merged,
 };
 
@@ -129,8 +129,8 @@ fn ranks(judged: &[Judged]) -> Vec<u32> {
     judged.iter().filter(|one| one.verdict == Verdict::New).map(|one| one.rank).collect()
 }
 
-fn counts(judged: &[Judged]) -> Counts {
-    let mut counts = Counts::default();
+fn counts(judged: &[Judged]) -> ImportCounts {
+    let mut counts = ImportCounts::default();
     judged.iter().for_each(|one| counts.add(&one.verdict));
     counts
 }

@@ -8,9 +8,8 @@ use proptest::sample::select;
 use tradewind::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
 use tradewind::book::label::LabelKind;
 use tradewind::book::tag::{SeriesKind, TagId};
-use tradewind::feedback::entry::{
-    By, Cause, Entry, ImportCounts, LetterId, RoundRecord, Target, Via, What,
-};
+use tradewind::cadence::intake::ImportCounts;
+use tradewind::feedback::entry::{By, Cause, Entry, LetterId, RoundRecord, Target, Via, What};
 use tradewind::feedback::open::OpenClass;
 use tradewind::feedback::verdict::Class;
 use tradewind::store::record::{RecordError, decode, encode};

@@ -12,13 +12,17 @@ use tradewind::book::leaf::Leaf;
 use tradewind::book::set::ContactSet;
 use tradewind::book::tag::{SeriesKind, TagId};
 use tradewind::book::view::{View, Views};
-use tradewind::feedback::entry::{
-    By, Cause, Entry, ImportCounts, LetterId, RoundRecord, Target, Via, What,
-};
+use tradewind::cadence::intake::ImportCounts;
+use tradewind::feedback::entry::{By, Cause, Entry, LetterId, RoundRecord, Target, Via, What};
 use tradewind::feedback::open::OpenClass;
 use tradewind::feedback::verdict::Class;
 use tradewind::store::db::Store;
 use tradewind::store::state::{State, stored_key};
+
+#[path = "common/reply.rs"]
+mod reply;
+
+use reply::reply;
 
 const BEGIN: Day = Day(20_000);
 const ID: [u8; 16] = [7; 16];
@@ -535,19 +539,4 @@ fn what_shrinks_leaves_nothing_behind() {
     assert_eq!(opening.rebuilt, None);
     assert_eq!(opening.replayed, 0);
     check(&store, &author, false).expect("the same");
-}
-
-/// A reply of a few words.
-fn reply(contact: ContactId, day: Day) -> What {
-    What::Replied {
-        contact,
-        letter: None,
-        from: String::new(),
-        subject: String::new(),
-        language: String::new(),
-        text: "price?".to_owned(),
-        files: Vec::new(),
-        mail: 1,
-        day,
-    }
 }

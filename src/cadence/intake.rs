@@ -238,7 +238,7 @@ pub struct Judged {
 
 /// How many rows came to which end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ImportCounts {
     /// All of them.
     pub rows: u64,
     /// [`Verdict::New`].
@@ -257,7 +257,7 @@ pub struct Counts {
     pub invalid: u64,
 }
 
-impl Counts {
+impl ImportCounts {
     /// Counts one more.
     pub fn add(&mut self, verdict: &Verdict) {
         self.rows += 1;

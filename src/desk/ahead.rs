@@ -26,7 +26,7 @@ impl Keeper {
         }
         if day.since(today) > i32::from(DAYS_MAX) {
             let fix = "ask for a day within the next ten years";
-            return Err(Failure::usage(64, format!("{day} is too far ahead"), fix));
+            return Err(Failure::new(64, format!("{day} is too far ahead"), fix));
         }
         let mut world = World::new(self, now, Shares::default());
         while world.day() < day {
@@ -42,7 +42,7 @@ impl Keeper {
     pub fn forecast(&self, days: u16, shares: Shares, now: Moment) -> Result<Value, Failure> {
         if days == 0 || days > DAYS_MAX {
             let fix = "ask for 1 to 3660 days";
-            return Err(Failure::usage(64, format!("--days {days}"), fix));
+            return Err(Failure::new(64, format!("--days {days}"), fix));
         }
         let mut world = World::new(self, now, shares);
         let mut lines = Vec::with_capacity(usize::from(days));

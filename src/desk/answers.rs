@@ -6,13 +6,14 @@ use serde_json::{Map, Value, json};
 
 use crate::book::contact::{Day, Moment};
 use crate::book::label::LabelKind;
+use crate::cadence::intake::ImportCounts;
 use crate::control::{Answer, Failure, ImportBegin, Request};
 use crate::desk::care::Whom;
 use crate::desk::keeper::Keeper;
 use crate::desk::sight::Choice;
 use crate::desk::tell::cause_word;
 use crate::desk::world::Shares;
-use crate::feedback::entry::{ImportCounts, What};
+use crate::feedback::entry::What;
 use crate::letter::lint::{self, Level};
 use crate::store::audit::{self, Rules};
 use crate::store::facts::{Counts, RoundState};
@@ -142,7 +143,7 @@ impl Keeper {
                 self.forecast(days, Shares { opens, replies, seed }, now)?
             }
             _ => {
-                return Err(Failure::usage(
+                return Err(Failure::new(
                     75,
                     "only a running daemon can do that",
                     "start it with `tradewind run --config FILE`",

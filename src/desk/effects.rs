@@ -59,12 +59,12 @@ impl Keeper {
         now: Moment,
     ) -> Result<Value, Failure> {
         let bytes = data_encoding::BASE64.decode(encoded.as_bytes()).map_err(|error| {
-            Failure::usage(64, format!("mail is not base64: {error}"), "send what the CLI sends")
+            Failure::new(64, format!("mail is not base64: {error}"), "send what the CLI sends")
         })?;
         let mail = match Mail::parse(&bytes) {
             Ok(mail) => mail,
             Err(error @ MailError::NotAMessage) => {
-                return Err(Failure::usage(65, format!("{file}: {error}"), "see who delivers it"));
+                return Err(Failure::new(65, format!("{file}: {error}"), "see who delivers it"));
             }
             Err(error) => return Ok(incoming::other(file, &error.to_string())),
         };

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::book::contact::{CompanyNo, Day, Kind, Moment};
 use crate::book::tag::{BatchTag, TagId};
+use crate::cadence::intake::ImportCounts;
 use crate::cadence::intake::{Mode, Run};
-use crate::feedback::entry::ImportCounts;
 
 /// An import under way.
 pub struct Running {

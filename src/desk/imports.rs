@@ -7,13 +7,13 @@ use crate::book::contact::{Card, CompanyNo, ContactId, Kind, Moment};
 use crate::book::language;
 use crate::book::tag::{BatchTag, TagId};
 use crate::cadence::intake::{
-    Judged, Known, Mode, Newcomer, Place, Run, Settings, Standing, Start, TagsChange, TagsMode,
-    Verdict, merged,
+    ImportCounts, Judged, Known, Mode, Newcomer, Place, Run, Settings, Standing, Start, TagsChange,
+    TagsMode, Verdict, merged,
 };
 use crate::control::{Failure, ImportBegin, ImportRow};
 use crate::desk::importing::Running;
 use crate::desk::keeper::Keeper;
-use crate::feedback::entry::{By, ImportCounts, What};
+use crate::feedback::entry::{By, What};
 use crate::store::columns::Hash96;
 use crate::store::state::stored_key;
 
@@ -43,7 +43,7 @@ impl Keeper {
         let batch =
             tag.and_then(|tag| self.store.state().tag(tag)).and_then(|tag| tag.batch.clone());
         if begin.spread && batch.is_none() {
-            return Err(Failure::usage(
+            return Err(Failure::new(
                 64,
                 "--spread fills one batch after the other, and needs a batch tag",
                 "name the first batch, as --tag 英语-工程设备经销商-营销05 --spread",
@@ -95,7 +95,7 @@ impl Keeper {
         now: Moment,
     ) -> Result<Vec<RowVerdict>, Failure> {
         let Some(mut running) = self.running.remove(&import) else {
-            return Err(Failure::usage(
+            return Err(Failure::new(
                 65,
                 format!("import {import} is not under way"),
                 "begin it again: what was judged stays, the rest follows",
@@ -107,7 +107,6 @@ impl Keeper {
         for row in rows {
             let line = row.line;
             let (word, detail) = self.import_row(&mut running, row)?;
-            running.counts.rows += 1;
             if !running.quiet || word == "invalid" {
                 verdicts.push((line, word, detail));
             }
@@ -127,11 +126,7 @@ impl Keeper {
         now: Moment,
     ) -> Result<(ImportCounts, BTreeMap<String, u64>), Failure> {
         let Some(running) = self.running.remove(&import) else {
-            return Err(Failure::usage(
-                65,
-                format!("import {import} is not under way"),
-                "begin it",
-            ));
+            return Err(Failure::new(65, format!("import {import} is not under way"), "begin it"));
         };
         let counts = running.counts;
         self.store.record(now, What::ImportEnded { import, counts })?;
@@ -150,23 +145,18 @@ impl Keeper {
         let (found, repaired) = match self.find(running, row) {
             Ok(found) => found,
             Err(Unfit::Row(why)) => {
-                running.counts.invalid += 1;
+                running.counts.add(&Verdict::Invalid(String::new()));
                 return Ok(("invalid", why));
             }
             Err(Unfit::Store(failure)) => return Err(failure),
         };
         let judged = self.judge_row(running, &found, rank)?;
-        let counts = &mut running.counts;
-        let (word, detail) = match &judged.verdict {
-            Verdict::New => (&mut counts.new, repaired),
-            Verdict::Known => (&mut counts.known, repaired),
-            Verdict::Updated => (&mut counts.updated, repaired),
-            Verdict::OverCap => (&mut counts.over_cap, String::new()),
-            Verdict::Suppressed => (&mut counts.suppressed, String::new()),
-            Verdict::Duplicate => (&mut counts.duplicate, String::new()),
-            Verdict::Invalid(why) => (&mut counts.invalid, why.clone()),
+        running.counts.add(&judged.verdict);
+        let detail = match &judged.verdict {
+            Verdict::New | Verdict::Known | Verdict::Updated => repaired,
+            Verdict::OverCap | Verdict::Suppressed | Verdict::Duplicate => String::new(),
+            Verdict::Invalid(why) => why.clone(),
         };
-        *word += 1;
         self.enter(running, found, &judged)?;
         Ok((judged.verdict.word(), detail))
     }
@@ -417,13 +407,13 @@ fn modes(begin: &ImportBegin) -> Result<(Mode, TagsMode), Failure> {
     let mode = match begin.mode.as_deref() {
         None => Mode::New,
         Some(word) => Mode::parse(word).ok_or_else(|| {
-            Failure::usage(64, format!("--mode {word}"), "write new, update or upsert")
+            Failure::new(64, format!("--mode {word}"), "write new, update or upsert")
         })?,
     };
     let tags = match begin.tags.as_deref() {
         None => mode.default_tags(),
         Some(word) => TagsMode::parse(word).ok_or_else(|| {
-            Failure::usage(64, format!("--tags {word}"), "write keep, append or replace")
+            Failure::new(64, format!("--tags {word}"), "write keep, append or replace")
         })?,
     };
     Ok((mode, tags))

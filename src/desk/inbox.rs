@@ -40,7 +40,7 @@ impl Keeper {
             return Ok(id);
         }
         let fix = "`tradewind inbox` lists who does";
-        Err(Failure::usage(66, format!("{typed} does not wait for a decision"), fix))
+        Err(Failure::new(66, format!("{typed} does not wait for a decision"), fix))
     }
 
     fn waiting_line(&self, id: ContactId, chars: usize) -> Result<((u8, Moment), Value), Failure> {

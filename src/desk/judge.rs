@@ -136,11 +136,7 @@ impl Keeper {
     fn audience_left(&self, tag: TagId, already: &ContactSet) -> Option<(u16, u32)> {
         let state = self.store.state();
         let audience = &state.tag(tag)?.batch.as_ref()?.audience;
-        let limits = self.config.audience_day_max.iter().enumerate();
-        let (number, most) = limits
-            .filter(|(_, (of, _))| of == audience)
-            .map(|(at, (_, most))| (at, *most))
-            .next()?;
+        let (number, most) = self.config.audience_limit(audience)?;
         let mut spent = ContactSet::new();
         for (tag, members) in state.tags.iter().zip(&state.members) {
             if tag.batch.as_ref().is_some_and(|batch| batch.audience == *audience) {
@@ -148,14 +144,13 @@ impl Keeper {
             }
         }
         let spent = u32::try_from(spent.len()).unwrap_or(u32::MAX);
-        Some((u16::try_from(number).ok()?, most.saturating_sub(spent)))
+        Some((number, most.saturating_sub(spent)))
     }
 
     fn has_template(&self, due: &Due) -> bool {
         let tag = self.store.state().tag(due.tag);
-        tag.and_then(|tag| tag.batch.as_ref()).is_some_and(|batch| {
-            self.config.templates.pick(&batch.audience, batch.kind, ContactId(0), due.due).is_some()
-        })
+        tag.and_then(|tag| tag.batch.as_ref())
+            .is_some_and(|batch| self.config.templates.has(&batch.audience, batch.kind))
     }
 
     /// Which of these tags a contact was given first.

@@ -82,14 +82,6 @@ impl From<ConfigError> for Failure {
     }
 }
 
-impl Failure {
-    /// A failure of the caller's making.
-    #[must_use]
-    pub fn usage(code: u8, message: impl Into<String>, fix: &str) -> Self {
-        Self { code, message: message.into(), fix: fix.to_owned() }
-    }
-}
-
 impl Keeper {
     /// Opens the store. A letter that was claimed when its daemon died becomes unknown.
     ///
@@ -106,14 +98,14 @@ impl Keeper {
         let (store, opening) = Store::open(&config.store, leaves, opener.progress)?;
         let rehearsal = match (store.state().clock, opener.rehearsal) {
             (ClockKind::Real, Some(true)) => {
-                return Err(Failure::usage(
+                return Err(Failure::new(
                     78,
                     "this store has letters of the real clock: a rehearsal clock is refused",
                     "rehearse on another store: --store DIR",
                 ));
             }
             (ClockKind::Rehearsal, Some(false)) => {
-                return Err(Failure::usage(
+                return Err(Failure::new(
                     78,
                     "this store has letters of a rehearsal: the real clock is refused",
                     "go on rehearsing with --clock, or make a new store with init",
@@ -210,7 +202,7 @@ impl Keeper {
     /// When it is no tag, or not declared in the configuration.
     pub fn tag(&mut self, typed: &str, now: Moment) -> Result<TagId, Failure> {
         let parsed = TagName::parse(typed, &self.config.cadence.series).map_err(|error| {
-            Failure::usage(65, error.to_string(), "write the tag as `tradewind tags` shows tags")
+            Failure::new(65, error.to_string(), "write the tag as `tradewind tags` shows tags")
         })?;
         let parsed = match parsed {
             TagName::BatchOfToday(batch) => {
@@ -238,9 +230,9 @@ impl Keeper {
         };
         let count = self.store.state().tags.len();
         let tag = u16::try_from(count).ok().filter(|id| *id < crate::store::fresh::LABELS);
-        let tag = tag.map(TagId).ok_or_else(|| {
-            Failure::usage(65, "there are 61,000 tags already", "use one of them")
-        })?;
+        let tag = tag
+            .map(TagId)
+            .ok_or_else(|| Failure::new(65, "there are 61,000 tags already", "use one of them"))?;
         self.store.record(now, What::TagDeclared { tag, name, group, batch })?;
         Ok(tag)
     }
@@ -250,7 +242,7 @@ impl Keeper {
             return Ok(());
         }
         let declared: Vec<&str> = self.config.audiences.iter().map(|one| one.as_str()).collect();
-        Err(Failure::usage(
+        Err(Failure::new(
             65,
             format!("audience {audience} is not declared; declared are: {}", declared.join(", ")),
             "correct the tag, or add the audience to `audiences` in the configuration",
@@ -266,7 +258,7 @@ impl Keeper {
         }
         let like = self.like(name);
         let hint = like.map_or_else(String::new, |like| format!("; did you mean {like:?}?"));
-        Err(Failure::usage(
+        Err(Failure::new(
             65,
             format!("tag {name:?} is not declared{hint}"),
             "declare it in a group under [tags.groups], or set tags.allow_new = true",
@@ -289,7 +281,7 @@ pub fn init(dir: &Path, now: Moment) -> Result<(), Failure> {
     let random = ring::rand::SystemRandom::new();
     for bytes in [id.as_mut_slice(), key.as_mut_slice()] {
         ring::rand::SecureRandom::fill(&random, bytes).map_err(|_| {
-            Failure::usage(74, "the system gives no random numbers", "check /dev/urandom")
+            Failure::new(74, "the system gives no random numbers", "check /dev/urandom")
         })?;
     }
     let path = dir.join("token-keys");
@@ -311,7 +303,7 @@ fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
 fn read_keys(dir: &Path) -> Result<Keys, Failure> {
     let path = dir.join("token-keys");
     let wrong = |why: &str| {
-        Failure::usage(
+        Failure::new(
             78,
             format!("{}: {why}", path.display()),
             "restore the file from a backup: without it old letters' links no longer work",

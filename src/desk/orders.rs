@@ -20,7 +20,7 @@ impl Keeper {
     pub fn contact_id(&self, typed: &str) -> Result<ContactId, Failure> {
         let parsed = parse(typed)?;
         self.store.state().find(&parsed.key()).ok_or_else(|| {
-            Failure::usage(
+            Failure::new(
                 66,
                 format!("no contact has the address {parsed}"),
                 "check the spelling; `tradewind imports` lists what was brought in",
@@ -216,9 +216,8 @@ impl Keeper {
     ) -> Result<Value, Failure> {
         let mut removed = Vec::new();
         for typed in targets {
-            let not_there = || {
-                Failure::usage(66, format!("{typed} is not on the suppression list"), "check it")
-            };
+            let not_there =
+                || Failure::new(66, format!("{typed} is not on the suppression list"), "check it");
             match aim(typed)? {
                 Aim::Domain(domain) => {
                     if !self.store.state().domains.contains_key(&domain) {
@@ -238,7 +237,7 @@ impl Keeper {
                     if let Some(domain) = self.suppressed_domain(address.domain(), &|d| !gone(d)) {
                         let why = format!("{typed} is below @{domain}, which is suppressed");
                         let fix = "take the whole domain off the list, or leave it";
-                        return Err(Failure::usage(65, why, fix));
+                        return Err(Failure::new(65, why, fix));
                     }
                     removed.push(Target::Contact(id));
                 }
@@ -316,7 +315,7 @@ impl Keeper {
     pub fn release(&mut self, batch: &str, who: &str, now: Moment) -> Result<Value, Failure> {
         let tag = self.batch(batch, now)?;
         if !self.store.state().held.contains(&tag) {
-            return Err(Failure::usage(66, format!("{batch} is not held"), "see `plan`"));
+            return Err(Failure::new(66, format!("{batch} is not held"), "see `plan`"));
         }
         self.store.record(now, What::BatchReleased { tag, by: By::Person(who.to_owned()) })?;
         self.stale = true;
@@ -341,7 +340,7 @@ impl Keeper {
         let parts = state.tag(tag).and_then(|tag| tag.batch.as_ref());
         if parts.is_none_or(|batch| !calendar.contains(&(batch.kind, batch.no))) {
             let fix = "name the day it falls due with --date; `plan --date D` lists what is due";
-            return Err(Failure::usage(66, format!("{batch} does not fall due on {due}"), fix));
+            return Err(Failure::new(66, format!("{batch} does not fall due on {due}"), fix));
         }
         self.store.record(now, What::RoundApproved { tag, due, by: By::Person(who.to_owned()) })?;
         self.stale = true;
@@ -352,7 +351,7 @@ impl Keeper {
         let tag = self.tag(typed, now)?;
         if self.store.state().tag(tag).is_none_or(|tag| tag.batch.is_none()) {
             let fix = "name a batch, as 英语-工程设备经销商-营销05";
-            return Err(Failure::usage(65, format!("{typed} is no batch"), fix));
+            return Err(Failure::new(65, format!("{typed} is no batch"), fix));
         }
         Ok(tag)
     }
@@ -368,7 +367,7 @@ fn aim(typed: &str) -> Result<Aim, Failure> {
     match typed.strip_prefix('@') {
         None => parse(typed).map(Aim::Address),
         Some(name) => domain::parse(name).map(Aim::Domain).map_err(|error| {
-            Failure::usage(65, format!("{typed}: {error}"), "write a domain as @acme.example")
+            Failure::new(65, format!("{typed}: {error}"), "write a domain as @acme.example")
         }),
     }
 }
@@ -377,7 +376,7 @@ fn parse(typed: &str) -> Result<Address, Failure> {
     match Address::parse(typed.trim()) {
         Ok(parsed) => Ok(parsed.address),
         Err(error) => {
-            Err(Failure::usage(65, format!("{typed:?}: {error}"), "write it as ann@acme.example"))
+            Err(Failure::new(65, format!("{typed:?}: {error}"), "write it as ann@acme.example"))
         }
     }
 }

@@ -74,7 +74,7 @@ impl Keeper {
                 None if self.config.group_of(name).is_some() => chosen = ContactSet::new(),
                 None => {
                     let fix = "`tradewind tags` lists all tags";
-                    return Err(Failure::usage(66, format!("nobody has a tag {name:?}"), fix));
+                    return Err(Failure::new(66, format!("nobody has a tag {name:?}"), fix));
                 }
             }
         }
@@ -237,5 +237,5 @@ fn flatten<'a>(condition: &'a Condition, depth: usize, into: &mut Vec<(usize, &'
 /// A view that cannot be evaluated.
 #[must_use]
 pub fn view_failure(error: &ViewError) -> Failure {
-    Failure::usage(66, error.to_string(), "declare it under [[views]], or correct the name")
+    Failure::new(66, error.to_string(), "declare it under [[views]], or correct the name")
 }

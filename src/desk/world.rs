@@ -251,18 +251,13 @@ impl<'a> World<'a> {
 
     fn has_template(&self, due: &Due) -> bool {
         let batch = self.tags.get(usize::from(due.tag.0)).and_then(|tag| tag.batch.as_ref());
-        batch.is_some_and(|batch| {
-            let templates = &self.keeper.config.templates;
-            templates.pick(&batch.audience, batch.kind, ContactId(0), due.due).is_some()
-        })
+        batch.is_some_and(|batch| self.keeper.config.templates.has(&batch.audience, batch.kind))
     }
 
     /// A whole day's letters of the audience: today's own are counted by the keeper.
     fn audience_left(&self, tag: TagId) -> Option<(u16, u32)> {
         let audience = &self.tags.get(usize::from(tag.0))?.batch.as_ref()?.audience;
-        let mut limits = self.keeper.config.audience_day_max.iter().enumerate();
-        let (number, (_, most)) = limits.find(|(_, (of, _))| of == audience)?;
-        Some((u16::try_from(number).ok()?, *most))
+        self.keeper.config.audience_limit(audience)
     }
 
     fn kind(&self, tag: TagId) -> Option<SeriesKind> {

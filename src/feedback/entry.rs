@@ -7,6 +7,7 @@
 use crate::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
 use crate::book::label::LabelKind;
 use crate::book::tag::{SeriesKind, TagId};
+use crate::cadence::intake::ImportCounts;
 use crate::feedback::open::OpenClass;
 use crate::feedback::verdict::{AutoKind, Class};
 
@@ -65,27 +66,6 @@ pub enum Via {
     Page,
     /// Mail to the unsubscribe address, or a reply that asks for it.
     Mail,
-}
-
-/// What an import did, in rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ImportCounts {
-    /// Rows read.
-    pub rows: u64,
-    /// Addresses not known before.
-    pub new: u64,
-    /// Known, nothing changed.
-    pub known: u64,
-    /// Known, and changed.
-    pub updated: u64,
-    /// Above the cap of their company and kind, kept nowhere.
-    pub over_cap: u64,
-    /// On the suppression list.
-    pub suppressed: u64,
-    /// Seen earlier in the same file.
-    pub duplicate: u64,
-    /// Not usable.
-    pub invalid: u64,
 }
 
 /// One batch of one day's plan, as it stood when it was written: who was in it, by outcome.

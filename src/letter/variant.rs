@@ -68,6 +68,12 @@ impl Templates {
         })
     }
 
+    /// Whether there is any template for an audience and series.
+    #[must_use]
+    pub fn has(&self, audience: &Audience, kind: SeriesKind) -> bool {
+        self.groups.iter().any(|group| group.is_for(audience, kind))
+    }
+
     /// The template whose source has this hash.
     #[must_use]
     pub fn by_hash(&self, hash: u64) -> Option<&Template> {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use crate::book::contact::{CompanyNo, Day, Moment};
 use crate::book::set::ContactSet;
 use crate::book::tag::TagId;
-use crate::feedback::entry::{ImportCounts, LetterId};
+use crate::cadence::intake::ImportCounts;
+use crate::feedback::entry::LetterId;
 
 /// A letter that was claimed and has no end yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -230,14 +230,6 @@ impl Pages {
         }
         Ok(())
     }
-
-    /// Bytes on disk, as sled tells.
-    ///
-    /// # Errors
-    /// When sled cannot tell.
-    pub fn bytes_on_disk(&self) -> Result<u64, PagesError> {
-        guarded(|| self.db.size_on_disk())
-    }
 }
 
 /// A blob on its way out of a scan.

@@ -10,9 +10,8 @@
 use crate::book::contact::{Card, CompanyNo, ContactId, Day, Kind, Moment};
 use crate::book::label::LabelKind;
 use crate::book::tag::{SeriesKind, TagId};
-use crate::feedback::entry::{
-    By, Cause, Entry, ImportCounts, LetterId, RoundRecord, Target, Via, What,
-};
+use crate::cadence::intake::ImportCounts;
+use crate::feedback::entry::{By, Cause, Entry, LetterId, RoundRecord, Target, Via, What};
 use crate::feedback::open::OpenClass;
 use crate::feedback::verdict::{AutoKind, Class};
 
